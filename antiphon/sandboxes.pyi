@@ -1,0 +1,1 @@
+from sandboxes import *

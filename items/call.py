@@ -1,0 +1,104 @@
+"""Calls that somebody runs: the client's functions, and what the provider ran in their stead.
+
+Source: Open Responses schema (FunctionCall, FunctionCallOutput). The items under the slug
+`antiphon:` are ours; `provider.view` shows them to other clients in forms they know.
+"""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field
+
+from .part import Content
+from .wire import Json, Maybe, Wire
+
+CallId: TypeAlias = Annotated[str, Field(min_length=1)]
+
+
+class FunctionCall(Wire):
+    """The model asks for a function; `arguments` is its JSON text, as written."""
+
+    type: Literal["function_call"] = "function_call"
+    id: Maybe[str] = None
+    call_id: CallId
+    name: Annotated[str, Field(min_length=1)]
+    arguments: str
+    status: Maybe[str] = None
+    namespace: Maybe[str] = None
+
+
+class FunctionCallOutput(Wire):
+    """What the function gave: text, or parts."""
+
+    type: Literal["function_call_output"] = "function_call_output"
+    id: Maybe[str] = None
+    call_id: CallId
+    output: Content
+    status: Maybe[str] = None
+
+
+class CustomToolCall(Wire):
+    """The model calls a client's tool with free text."""
+
+    type: Literal["custom_tool_call"] = "custom_tool_call"
+    id: Maybe[str] = None
+    call_id: CallId
+    name: str
+    input: str
+    namespace: Maybe[str] = None
+
+
+class CustomToolCallOutput(Wire):
+    """What a custom tool gave."""
+
+    type: Literal["custom_tool_call_output"] = "custom_tool_call_output"
+    id: Maybe[str] = None
+    call_id: CallId
+    output: Content
+
+
+class ToolCall(Wire):
+    """A function that the provider (or `Agent.run`) ran itself: a full receipt.
+
+    Status is in_progress, completed, incomplete or failed; `error` is what the model was told
+    when it failed.
+    """
+
+    type: Literal["antiphon:tool_call"] = "antiphon:tool_call"
+    id: Maybe[str] = None
+    status: str
+    name: str
+    arguments: str
+    output: Content | None = None
+    error: str | None = None
+
+
+class AgentCall(Wire):
+    """A sub-agent's run: its input, its items, what it used, how it ended."""
+
+    type: Literal["antiphon:agent_call"] = "antiphon:agent_call"
+    id: Maybe[str] = None
+    status: str
+    agent: str
+    input: Any = None
+    output: list[Json] = []
+    usage: Json | None = None
+    error: str | None = None
+
+
+class ApprovalRequest(Wire):
+    """A provider-run call waits for a person's word."""
+
+    type: Literal["antiphon:approval_request"] = "antiphon:approval_request"
+    id: Maybe[str] = None
+    name: str
+    arguments: str
+
+
+class ApprovalResponse(Wire):
+    """A person's word on an approval request."""
+
+    type: Literal["antiphon:approval_response"] = "antiphon:approval_response"
+    id: Maybe[str] = None
+    approval_request_id: str
+    approve: bool
+    reason: str | None = None

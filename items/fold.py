@@ -1,0 +1,229 @@
+"""`fold`: events in, `Response` out. Nothing else builds one.
+
+Every item is accumulated from its own events, so a stream that was cut folds to exactly what
+was said. A terminal event gives the envelope (status, usage, error), never the output.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+from .event import (
+    AnnotationAdded,
+    ArgumentsDelta,
+    ArgumentsDone,
+    CodeDelta,
+    CodeDone,
+    CustomInputDelta,
+    CustomInputDone,
+    Event,
+    ItemAdded,
+    ItemDone,
+    PartAdded,
+    PartDone,
+    ReasoningDelta,
+    ReasoningDone,
+    RefusalDelta,
+    RefusalDone,
+    ResponseEvent,
+    SummaryDelta,
+    SummaryDone,
+    SummaryPartAdded,
+    SummaryPartDone,
+    TextDelta,
+    TextDone,
+)
+from .item import Item
+from .part import OutputText, Part, ReasoningText, Refusal, SummaryText
+from .response import Response
+
+Handler: TypeAlias = Callable[["Fold", Any], None]
+
+
+class Passage:
+    """One content part in the making."""
+
+    __slots__ = ("annotations", "part", "text")
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self.text: list[str] = []
+        self.annotations: list[Any] = []
+
+    def finished(self) -> Part:
+        """The part with all that was said of it."""
+        said: dict[str, Any] = {}
+        if self.text:
+            said["refusal" if isinstance(self.part, Refusal) else "text"] = "".join(self.text)
+        if self.annotations:
+            said["annotations"] = self.annotations
+        return self.part.model_copy(update=said) if said else self.part
+
+
+class Draft:
+    """One item in the making: what was added, and what has been said since."""
+
+    __slots__ = ("added", "fields", "parts", "summary", "whole")
+
+    def __init__(self, added: Item) -> None:
+        self.added = added
+        self.whole: Item | None = None
+        self.parts: dict[int, Passage] = {}
+        self.summary: dict[int, Passage] = {}
+        self.fields: dict[str, list[str]] = {}
+
+    def item(self) -> Item:
+        """The finished item, or what is known of it so far."""
+        if self.whole is not None:
+            return self.whole
+        said: dict[str, Any] = {name: "".join(text) for name, text in self.fields.items()}
+        if self.parts:
+            said["content"] = [self.parts[index].finished() for index in sorted(self.parts)]
+        if self.summary:
+            said["summary"] = [self.summary[index].finished() for index in sorted(self.summary)]
+        return self.added.model_copy(update=said) if said else self.added
+
+    def passage(self, index: int, kind: type[Any]) -> Passage:
+        """The passage at an index; made when a sloppy peer never announced it."""
+        passages = self.summary if kind is SummaryText else self.parts
+        if index not in passages:
+            empty = kind(refusal="") if kind is Refusal else kind(text="")
+            passages[index] = Passage(empty)
+        return passages[index]
+
+
+class Fold:
+    """The state of one response while its events arrive.
+
+    Usage: `add` every event in order; read `response` at any time.
+    """
+
+    __slots__ = ("_envelope", "drafts")
+
+    def __init__(self) -> None:
+        self._envelope: Response | None = None
+        self.drafts: dict[int, Draft] = {}
+
+    def add(self, event: Event) -> None:
+        """Take in one event. Events that carry nothing (status, progress, unknown) pass."""
+        handler = _HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, event)
+
+    @property
+    def output(self) -> list[Item]:
+        """The items so far, in order of `output_index`."""
+        return [self.drafts[index].item() for index in sorted(self.drafts)]
+
+    @property
+    def response(self) -> Response:
+        """The response so far: the last envelope with the output that the events built.
+
+        Raises:
+            ValueError: No response event has come yet.
+        """
+        if self._envelope is None:
+            raise ValueError("expected a `response.created` event first; got none: nothing to fold")
+        return self._envelope.model_copy(update={"output": self.output})
+
+    def _take_envelope(self, event: ResponseEvent) -> None:
+        self._envelope = event.response
+
+    def _item_added(self, event: ItemAdded) -> None:
+        self.drafts[event.output_index] = Draft(event.item)
+
+    def _item_done(self, event: ItemDone) -> None:
+        draft = self.drafts.get(event.output_index)
+        if draft is None:
+            draft = self.drafts[event.output_index] = Draft(event.item)
+        draft.whole = event.item
+
+    def _part_added(self, event: PartAdded) -> None:
+        self.drafts[event.output_index].parts[event.content_index] = Passage(event.part)
+
+    def _part_done(self, event: PartDone) -> None:
+        self.drafts[event.output_index].parts[event.content_index] = Passage(event.part)
+
+    def _summary_added(self, event: SummaryPartAdded | SummaryPartDone) -> None:
+        self.drafts[event.output_index].summary[event.summary_index] = Passage(event.part)
+
+    def _annotation(self, event: AnnotationAdded) -> None:
+        passage = self.drafts[event.output_index].passage(event.content_index, OutputText)
+        passage.annotations.append(event.annotation)
+
+
+def _more_text(kind: type[Any]) -> Handler:
+    def handler(fold: Fold, event: TextDelta) -> None:
+        fold.drafts[event.output_index].passage(event.content_index, kind).text.append(event.delta)
+
+    return handler
+
+
+def _whole_text(kind: type[Any], field: str = "text") -> Handler:
+    def handler(fold: Fold, event: TextDone) -> None:
+        passage = fold.drafts[event.output_index].passage(event.content_index, kind)
+        passage.text = [getattr(event, field)]
+
+    return handler
+
+
+def _more_summary(fold: Fold, event: SummaryDelta) -> None:
+    draft = fold.drafts[event.output_index]
+    draft.passage(event.summary_index, SummaryText).text.append(event.delta)
+
+
+def _whole_summary(fold: Fold, event: SummaryDone) -> None:
+    draft = fold.drafts[event.output_index]
+    draft.passage(event.summary_index, SummaryText).text = [event.text]
+
+
+def _more_field(field: str) -> Handler:
+    def handler(fold: Fold, event: ArgumentsDelta) -> None:
+        fold.drafts[event.output_index].fields.setdefault(field, []).append(event.delta)
+
+    return handler
+
+
+def _whole_field(field: str) -> Handler:
+    def handler(fold: Fold, event: ArgumentsDone) -> None:
+        fold.drafts[event.output_index].fields[field] = [getattr(event, field)]
+
+    return handler
+
+
+_HANDLERS: dict[type[Event], Handler] = {
+    ItemAdded: Fold._item_added,  # pyright: ignore[reportPrivateUsage]
+    ItemDone: Fold._item_done,  # pyright: ignore[reportPrivateUsage]
+    PartAdded: Fold._part_added,  # pyright: ignore[reportPrivateUsage]
+    PartDone: Fold._part_done,  # pyright: ignore[reportPrivateUsage]
+    SummaryPartAdded: Fold._summary_added,  # pyright: ignore[reportPrivateUsage]
+    SummaryPartDone: Fold._summary_added,  # pyright: ignore[reportPrivateUsage]
+    AnnotationAdded: Fold._annotation,  # pyright: ignore[reportPrivateUsage]
+    TextDelta: _more_text(OutputText),
+    TextDone: _whole_text(OutputText),
+    RefusalDelta: _more_text(Refusal),
+    RefusalDone: _whole_text(Refusal, "refusal"),
+    ReasoningDelta: _more_text(ReasoningText),
+    ReasoningDone: _whole_text(ReasoningText),
+    SummaryDelta: _more_summary,
+    SummaryDone: _whole_summary,
+    ArgumentsDelta: _more_field("arguments"),
+    ArgumentsDone: _whole_field("arguments"),
+    CodeDelta: _more_field("code"),
+    CodeDone: _whole_field("code"),
+    CustomInputDelta: _more_field("input"),
+    CustomInputDone: _whole_field("input"),
+}
+for _kind in ResponseEvent.__subclasses__():
+    _HANDLERS[_kind] = Fold._take_envelope  # pyright: ignore[reportPrivateUsage]
+
+
+def fold(events: Iterable[Event]) -> Response:
+    """The response that these events tell.
+
+    Raises:
+        ValueError: There was no response event among them.
+    """
+    state = Fold()
+    for event in events:
+        state.add(event)
+    return state.response

@@ -1,0 +1,223 @@
+"""Lowering: how any item reads to a model that knows only messages, reasoning and functions.
+
+The loop builds every context with this one function, for an item finished a moment ago and
+for the same item replayed by a client next week: so a replay gives the model the same words
+(law 3, lossless replay). A call and its output come as a pair and cannot be separated.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias, cast
+
+from pydantic_core import to_json
+
+from .call import (
+    AgentCall,
+    CustomToolCall,
+    CustomToolCallOutput,
+    FunctionCall,
+    FunctionCallOutput,
+    ToolCall,
+)
+from .hosted import (
+    CodeInterpreterCall,
+    ComputerCall,
+    ComputerCallOutput,
+    FileSearchCall,
+    Image,
+    ImageGenerationCall,
+    Logs,
+    McpCall,
+    WebSearchCall,
+)
+from .item import Item
+from .message import Message, Reasoning
+from .part import Content, InputImage, InputText, Part
+from .shell import (
+    ApplyPatchCall,
+    ApplyPatchCallOutput,
+    LocalShellCall,
+    LocalShellCallOutput,
+    ShellCall,
+    ShellCallOutput,
+)
+from .wire import Json
+
+Lowered: TypeAlias = Message | Reasoning | FunctionCall | FunctionCallOutput
+"""What a model adapter is given."""
+
+BUILT_IN = "antiphon"
+"""The MCP server label under which provider-run functions show themselves."""
+
+
+def tool_name(label: str, tool: str) -> str:
+    """The name under which a model knows an MCP server's tool: at most 64 safe characters.
+
+    Longer or unsafe names are cut and told apart by a hash.
+    """
+    name = f"{label}__{tool}"
+    safe = re.sub(r"[^a-zA-Z0-9_-]", "_", name)
+    if safe == name and len(name) <= 64:
+        return name
+    return f"{safe[:55]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def lower(items: Iterable[Item]) -> list[Lowered]:
+    """A context for a model: hosted calls become call and output pairs, the rest stays."""
+    lowered: list[Lowered] = []
+    for position, item in enumerate(items):
+        lowered.extend(lower_one(item, f"call_{position}"))
+    return lowered
+
+
+def lower_one(item: Item, call_id: str) -> tuple[Lowered, ...]:
+    """One item as a model reads it.
+
+    Args:
+        item: Any item. Types that say nothing to a model (listings, unknown ones) give nothing.
+        call_id: The id for a call whose item has none.
+    """
+    if isinstance(item, Message | Reasoning | FunctionCall | FunctionCallOutput):
+        return (item,)
+    how = _HOW.get(type(item))
+    return () if how is None else how(item, item.id or call_id)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else to_json(value).decode()
+
+
+def _pair(call_id: str, name: str, arguments: Any, output: Content) -> tuple[Lowered, ...]:
+    return (
+        FunctionCall(call_id=call_id, name=name, arguments=_text(arguments)),
+        FunctionCallOutput(call_id=call_id, output=output),
+    )
+
+
+def error_text(error: Any) -> str:
+    """The words of an error, however its item holds it (a string, or MCP's objects)."""
+    if not isinstance(error, dict):
+        return _text(error)
+    told = cast("Json", error)
+    content: Any = told.get("content", told.get("message", told))
+    if isinstance(content, list):
+        parts = [
+            cast("Json", part) for part in cast("list[Any]", content) if isinstance(part, dict)
+        ]
+        return "\n".join(part["text"] for part in parts if isinstance(part.get("text"), str))
+    return _text(content)
+
+
+def _outcome(item: ToolCall | McpCall | AgentCall, output: Content | None) -> Content:
+    if item.error is not None:
+        return f"Error: {error_text(item.error)}"
+    if item.status == "incomplete":
+        return "[interrupted before it finished]"
+    return "" if output is None else output
+
+
+def _tool(item: ToolCall, call_id: str) -> tuple[Lowered, ...]:
+    return _pair(call_id, item.name, item.arguments, _outcome(item, item.output))
+
+
+def _mcp(item: McpCall, call_id: str) -> tuple[Lowered, ...]:
+    own = item.server_label == BUILT_IN
+    name = item.name if own else tool_name(item.server_label, item.name)
+    return _pair(call_id, name, item.arguments, _outcome(item, item.output))
+
+
+def _agent(item: AgentCall, call_id: str) -> tuple[Lowered, ...]:
+    said = [part for part in item.output if part.get("type") == "message"]
+    text = Message.model_validate(said[-1]).text if said else ""
+    return _pair(call_id, item.agent, {"input": item.input}, _outcome(item, text))
+
+
+def _code(item: CodeInterpreterCall, call_id: str) -> tuple[Lowered, ...]:
+    arguments = {"code": item.code or ""}
+    if item.outputs is None:
+        note = "completed; its output was not kept" if item.status == "completed" else item.status
+        return _pair(call_id, "code_interpreter", arguments, f"[{note}]")
+    logs = "".join(part.logs for part in item.outputs if isinstance(part, Logs))
+    images = [part.url for part in item.outputs if isinstance(part, Image)]
+    if item.status == "incomplete":
+        logs += "[interrupted before it finished]"
+    if not images:
+        return _pair(call_id, "code_interpreter", arguments, logs or "[no output]")
+    parts: list[Part] = [InputText(text=logs)] if logs else []
+    parts += [InputImage(image_url=url) for url in images]
+    return _pair(call_id, "code_interpreter", arguments, parts)
+
+
+def _file_search(item: FileSearchCall, call_id: str) -> tuple[Lowered, ...]:
+    found: Any = f"[{item.status}; its results were not kept]"
+    if item.results is not None:
+        found = [result.model_dump(exclude_none=True) for result in item.results]
+    return _pair(call_id, "file_search", {"queries": item.queries}, _text(found))
+
+
+def _web_search(item: WebSearchCall, call_id: str) -> tuple[Lowered, ...]:
+    extra = item.model_extra or {}
+    found = extra.get("results", f"[{item.status}]")
+    return _pair(call_id, "web_search", item.action or {}, _text(found))
+
+
+def _image(item: ImageGenerationCall, call_id: str) -> tuple[Lowered, ...]:
+    prompt = (item.model_extra or {}).get("revised_prompt", "")
+    output: Content = f"[{item.status}]"
+    if item.result:
+        output = [InputImage(image_url=f"data:image/png;base64,{item.result}")]
+    return _pair(call_id, "image_generation", {"prompt": prompt}, output)
+
+
+def _call(name: str, field: str) -> Callable[[Any, str], tuple[Lowered, ...]]:
+    def how(item: Any, call_id: str) -> tuple[Lowered, ...]:
+        value = getattr(item, field)
+        given = value.model_dump(exclude_none=True) if hasattr(value, "model_dump") else value
+        return (FunctionCall(call_id=item.call_id, name=name, arguments=_text(given or {})),)
+
+    return how
+
+
+def _custom(item: CustomToolCall, call_id: str) -> tuple[Lowered, ...]:
+    arguments = _text({"input": item.input})
+    return (FunctionCall(call_id=item.call_id, name=item.name, arguments=arguments),)
+
+
+def _output(item: Any, call_id: str) -> tuple[Lowered, ...]:
+    content: Content
+    if isinstance(item, CustomToolCallOutput):
+        content = item.output
+    elif isinstance(item, ShellCallOutput):
+        content = _text([part.model_dump(exclude_none=True) for part in item.output])
+    elif isinstance(item, ComputerCallOutput):
+        content = _screen(item.output)
+    else:
+        content = item.output or ""
+    return (FunctionCallOutput(call_id=getattr(item, "call_id", None) or call_id, output=content),)
+
+
+def _screen(output: Any) -> Content:
+    url: object = cast("Json", output).get("image_url") if isinstance(output, dict) else None
+    return [InputImage(image_url=url)] if isinstance(url, str) else _text(output)
+
+
+_HOW: dict[type[Any], Callable[[Any, str], tuple[Lowered, ...]]] = {
+    ToolCall: _tool,
+    McpCall: _mcp,
+    AgentCall: _agent,
+    CodeInterpreterCall: _code,
+    FileSearchCall: _file_search,
+    WebSearchCall: _web_search,
+    ImageGenerationCall: _image,
+    ShellCall: _call("shell", "action"),
+    LocalShellCall: _call("local_shell", "action"),
+    ApplyPatchCall: _call("apply_patch", "operation"),
+    ComputerCall: _call("computer", "action"),
+    CustomToolCall: _custom,
+    ShellCallOutput: _output,
+    LocalShellCallOutput: _output,
+    ApplyPatchCallOutput: _output,
+    ComputerCallOutput: _output,
+    CustomToolCallOutput: _output,
+}

@@ -1,0 +1,185 @@
+"""`Response`: what came of a request. Built by `fold` alone.
+
+Source: Open Responses schema (ResponseResource, Usage, Error). All 31 keys are always there;
+numbers are numbers, never null, as real clients demand.
+"""
+
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from pydantic import Field
+
+from .definition import ToolChoice, ToolDefinition
+from .item import Item
+from .message import Message
+from .request import CreateResponse, Format, JsonSchemaFormat, ReasoningOptions, TextFormat
+from .wire import Maybe, Wire
+
+_T = TypeVar("_T")
+
+ResponseStatus: TypeAlias = Literal[
+    "queued", "in_progress", "completed", "incomplete", "failed", "cancelled"
+]
+
+
+class InputTokensDetails(Wire):
+    """Where input tokens came from."""
+
+    cached_tokens: int = 0
+
+
+class OutputTokensDetails(Wire):
+    """What output tokens went to."""
+
+    reasoning_tokens: int = 0
+
+
+class Usage(Wire):
+    """Tokens used, summed over all samplings of a response; unreported ones count 0."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
+    input_tokens_details: InputTokensDetails = Field(default_factory=InputTokensDetails)
+    output_tokens_details: OutputTokensDetails = Field(default_factory=OutputTokensDetails)
+
+    def __add__(self, other: "Usage | None") -> "Usage":
+        if other is None:
+            return self
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            total_tokens=self.total_tokens + other.total_tokens,
+            input_tokens_details=InputTokensDetails(
+                cached_tokens=self.input_tokens_details.cached_tokens
+                + other.input_tokens_details.cached_tokens
+            ),
+            output_tokens_details=OutputTokensDetails(
+                reasoning_tokens=self.output_tokens_details.reasoning_tokens
+                + other.output_tokens_details.reasoning_tokens
+            ),
+        )
+
+
+class Fault(Wire):
+    """Why a response failed."""
+
+    code: str
+    message: str
+
+
+class IncompleteDetails(Wire):
+    """Why a response is incomplete: max_output_tokens, cancelled, max_turns, ..."""
+
+    reason: str | None = None
+
+
+class TextEcho(Wire):
+    """The form of the answer, as a response repeats it: a JSON schema itself is not sent back."""
+
+    format: Format = Field(default_factory=TextFormat)
+    verbosity: Maybe[Literal["low", "medium", "high"]] = None
+
+
+class Response(Wire):
+    """The response object."""
+
+    id: str
+    object: Literal["response"] = "response"
+    created_at: int | float = 0
+    completed_at: int | float | None = None
+    status: str = "in_progress"
+    incomplete_details: IncompleteDetails | None = None
+    model: str = ""
+    previous_response_id: str | None = None
+    instructions: str | list[Any] | None = None
+    output: list[Item] = []
+    error: Fault | None = None
+    tools: list[ToolDefinition] = []
+    tool_choice: ToolChoice = "auto"
+    truncation: str = "disabled"
+    parallel_tool_calls: bool = True
+    text: TextEcho = Field(default_factory=TextEcho)
+    top_p: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    top_logprobs: int = 0
+    temperature: float = 1.0
+    reasoning: ReasoningOptions | None = None
+    usage: Usage | None = None
+    max_output_tokens: int | None = None
+    max_tool_calls: int | None = None
+    store: bool = True
+    background: bool = False
+    service_tier: str = "default"
+    metadata: dict[str, str] = {}
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    user: Maybe[str] = None
+    prompt_cache_retention: Maybe[str] = None
+
+    @property
+    def output_text(self) -> str:
+        """The text of all assistant messages, joined."""
+        return "".join(item.text for item in self.output if isinstance(item, Message))
+
+
+def opening(request: CreateResponse, *, id: str, created_at: int, model: str = "") -> Response:  # noqa: A002
+    """The response as it stands before the model has spoken: the request, echoed.
+
+    Args:
+        request: What was asked.
+        id: The response's id.
+        created_at: Seconds since 1970.
+        model: The name to show where the request names none.
+    """
+    return Response(
+        id=id,
+        created_at=created_at,
+        model=request.model or model,
+        previous_response_id=request.previous_response_id,
+        instructions=request.instructions,
+        tools=request.tools or [],
+        tool_choice=request.tool_choice or "auto",
+        truncation=request.truncation or "disabled",
+        parallel_tool_calls=_or(request.parallel_tool_calls, True),
+        text=_text_echo(request),
+        top_p=_or(request.top_p, 1.0),
+        presence_penalty=_or(request.presence_penalty, 0.0),
+        frequency_penalty=_or(request.frequency_penalty, 0.0),
+        top_logprobs=_or(request.top_logprobs, 0),
+        temperature=_or(request.temperature, 1.0),
+        reasoning=request.reasoning,
+        max_output_tokens=request.max_output_tokens,
+        max_tool_calls=request.max_tool_calls,
+        store=_or(request.store, True),
+        background=_or(request.background, False),
+        service_tier=_tier(request.service_tier),
+        metadata=request.metadata or {},
+        safety_identifier=request.safety_identifier,
+        prompt_cache_key=request.prompt_cache_key,
+        user=request.user,
+        prompt_cache_retention=request.prompt_cache_retention,
+    )
+
+
+def _or(value: _T | None, default: _T) -> _T:
+    return default if value is None else value
+
+
+def _tier(asked: str | None) -> str:
+    """What was asked may be `auto`; what served is never that."""
+    return "default" if asked in (None, "auto") else asked
+
+
+def _text_echo(request: CreateResponse) -> TextEcho:
+    if request.text is None:
+        return TextEcho()
+    form = request.text.format or TextFormat()
+    if isinstance(form, JsonSchemaFormat):
+        return TextEcho(
+            format=JsonSchemaFormat(
+                name=form.name, description=form.description, strict=bool(form.strict)
+            ),
+            verbosity=request.text.verbosity,
+        )
+    return TextEcho(format=form, verbosity=request.text.verbosity)

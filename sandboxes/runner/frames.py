@@ -1,0 +1,135 @@
+"""The wire between host and runner: typed frames with a length and hard limits.
+
+A frame is a header (kind, id, length of the payload; big-endian, 9 bytes) and its payload. The
+id names the cell or the file request it belongs to; 0 is the interpreter itself. Output frames
+carry raw bytes; the others carry *fields*, each a 4-byte length and its bytes. No JSON and no
+pickle: this file is imported at every start of an interpreter, and reads what strangers write.
+
+Host to runner: EXECUTE(timeout in ms or 0, code), PUT(name) PUT_DATA* PUT_END | PUT_ABORT,
+GET(limit, name), LIST. Runner to host: READY(version, python), STARTED, STDOUT, STDERR,
+DISPLAY(mime, data[, text]), FINISHED(status, error), and for a file request DATA*, ENTRY(name,
+size, modified in ms)*, then DONE or FAILED(reason).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+VERSION = 1
+"""Raised whenever a frame changes its meaning; both ends must name the same."""
+
+FRAME_LIMIT = 16 * 1024 * 1024 + 4096
+"""Bytes of payload in one frame, at most."""
+CODE_LIMIT = 4 * 1024 * 1024
+"""Bytes of source in one cell."""
+STREAM_LIMIT = 1024 * 1024
+"""Bytes kept of each of stdout and stderr in one cell; the rest is read and dropped."""
+NOTICE_LIMIT = 256
+"""Bytes the notice about dropped output may take on top."""
+DISPLAY_LIMIT = 16 * 1024 * 1024
+"""Bytes of displayed data in one cell, all values together."""
+DISPLAY_COUNT = 100
+"""Values displayed in one cell."""
+TEXT_LIMIT = 64 * 1024
+"""Bytes of a plain-text form, and of an error."""
+CHUNK = 256 * 1024
+"""Bytes of a file in one frame."""
+FILE_COUNT = 10_000
+"""Files named in one listing."""
+
+EXECUTE, PUT, PUT_DATA, PUT_END, PUT_ABORT, GET, LIST = range(1, 8)
+READY, STARTED, STDOUT, STDERR, DISPLAY, FINISHED, DATA, ENTRY, DONE, FAILED = range(65, 75)
+
+KINDS = frozenset(range(EXECUTE, LIST + 1)) | frozenset(range(READY, FAILED + 1))
+
+OK, ERROR, TIMEOUT, INTERRUPTED = b"ok", b"error", b"timeout", b"interrupted"
+
+_HEADER = struct.Struct(">BII")
+_LENGTH = struct.Struct(">I")
+
+
+class FrameError(ValueError):
+    """Bytes that are no frame, or break a limit."""
+
+
+class Frame(NamedTuple):
+    """One message: what it is, what it belongs to, and its payload."""
+
+    kind: int
+    id: int
+    payload: bytes
+
+
+def encode(kind: int, id: int, payload: bytes = b"") -> bytes:
+    """The bytes of one frame."""
+    return _HEADER.pack(kind, id, len(payload)) + payload
+
+
+def pack(*fields: bytes) -> bytes:
+    """Fields as one payload."""
+    return b"".join(_LENGTH.pack(len(field)) + field for field in fields)
+
+
+def unpack(payload: bytes, least: int, most: int = 0) -> list[bytes]:
+    """The fields of a payload, from `least` to `most` of them (0: exactly `least`).
+
+    Raises: FrameError.
+    """
+    fields: list[bytes] = []
+    at = 0
+    while at < len(payload):
+        if at + 4 > len(payload):
+            raise FrameError("a field is cut short")
+        (length,) = _LENGTH.unpack_from(payload, at)
+        at += 4
+        if at + length > len(payload) or len(fields) >= max(least, most):
+            raise FrameError("a field is cut short, or there are too many")
+        fields.append(payload[at : at + length])
+        at += length
+    if len(fields) < least:
+        raise FrameError("expected %d fields, got %d" % (least, len(fields)))
+    return fields
+
+
+def pack_number(value: int) -> bytes:
+    """A non-negative number as a field."""
+    return b"%d" % value
+
+
+def number(field: bytes) -> int:
+    """The number in a field. Raises: FrameError."""
+    if not field.isdigit() or len(field) > 18:
+        raise FrameError("expected a number")
+    return int(field)
+
+
+class Decoder:
+    """Cuts a stream of bytes into frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Add what was read; return the frames that are whole now.
+
+        Raises: FrameError on an unknown kind or a frame over the limit, before reading it in.
+        """
+        buffer = self._buffer
+        buffer += data
+        frames: list[Frame] = []
+        at = 0
+        while len(buffer) - at >= _HEADER.size:
+            kind, id, length = _HEADER.unpack_from(buffer, at)
+            if kind not in KINDS:
+                raise FrameError("unknown frame kind %d" % kind)
+            if length > FRAME_LIMIT:
+                raise FrameError("a frame of %d bytes is over the limit" % length)
+            end = at + _HEADER.size + length
+            if len(buffer) < end:
+                break
+            frames.append(Frame(kind, id, bytes(buffer[at + _HEADER.size : end])))
+            at = end
+        if at:
+            del buffer[:at]
+        return frames

@@ -1,0 +1,124 @@
+"""What the loop asks of anything that the provider runs itself.
+
+A *tool* is offered under one name that the model sees (`function`); each time the model calls
+it, `begin` opens a *call*, which speaks events from the model's first word to its receipt.
+`@tool` functions and hosted tools alike come to the loop in this one shape.
+
+Above: `agents` (menu, dispatch). Not here: who may call what, or when.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from antiphon.items import (
+    CreateResponse,
+    Event,
+    FunctionCall,
+    FunctionTool,
+    Ids,
+    Item,
+    ToolDefinition,
+)
+
+
+@dataclass(slots=True)
+class Scope:
+    """What a call may know of the run that it is part of.
+
+    Attributes:
+        principal: Whose run it is; everything stored or bound belongs to this name.
+        request: What was asked.
+        response_id: The response that is being made.
+        items: The effective input and everything finished so far, growing as the run goes.
+        ids: Where new ids come from.
+        deps: What `Agent.run(deps=...)` was given, for `Context`.
+    """
+
+    principal: str = "local"
+    request: CreateResponse = field(default_factory=CreateResponse)
+    response_id: str = ""
+    items: Sequence[Item] = ()
+    ids: Ids = field(default_factory=Ids)
+    deps: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The place of one call in the output: every event of the call bears both."""
+
+    item_id: str
+    output_index: int
+
+
+@runtime_checkable
+class Call(Protocol):
+    """One call. Each step returns the events that tell of it, all bearing the call's slot.
+
+    The order is: `open` once, `write` for every fragment, `ready` once, then `run` or `refuse`,
+    whose last event is `ItemDone` with a terminal item. A call never raises for what the model
+    or the tool did wrong: its item says so. When `run` is cancelled it lets the cancellation
+    pass at once, its sandbox or connection handed back; the loop closes the item as incomplete.
+    """
+
+    def open(self) -> Iterable[Event]:
+        """The model has named the tool: `ItemAdded`, and the event that it is in progress."""
+        ...
+
+    def write(self, delta: str) -> Iterable[Event]:
+        """A fragment of the JSON arguments has come."""
+        ...
+
+    def ready(self, arguments: str) -> Iterable[Event]:
+        """The arguments are whole."""
+        ...
+
+    def run(self) -> AsyncIterator[Event]:
+        """Execute; events as it happens."""
+        ...
+
+    def refuse(self, reason: str) -> Iterable[Event]:
+        """It will not be executed; the item fails, and `reason` is what the model reads."""
+        ...
+
+
+@runtime_checkable
+class Offer(Protocol):
+    """One name on the menu, run by the provider."""
+
+    @property
+    def function(self) -> FunctionTool:
+        """What the model sees."""
+        ...
+
+    @property
+    def parallel(self) -> bool:
+        """Whether its calls may run beside others of the same turn; False makes a barrier."""
+        ...
+
+    def begin(self, call: FunctionCall, slot: Slot, scope: Scope) -> Call:
+        """A call opens. `call.arguments` is empty yet; its fragments come by `write`."""
+        ...
+
+
+@runtime_checkable
+class HostedTool(Protocol):
+    """A tool with an item type of its own, that requests declare by its type."""
+
+    @property
+    def type(self) -> str:
+        """The `type` of definitions that ask for it, such as `code_interpreter`."""
+        ...
+
+    def offers(self, definition: ToolDefinition, scope: Scope) -> Sequence[Offer]:
+        """What this definition puts on the menu for one request.
+
+        Raises:
+            RequestError: The definition asks for what cannot be given; `param` is relative
+                to the definition (such as `container.memory_limit`).
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Give back everything held."""
+        ...
