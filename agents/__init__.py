@@ -1,1 +1,15 @@
-"""."""
+"""Who drives turns: agents, and the one loop under them.
+
+Below: `models` (who speaks), `tools` (what is run), `items` (what is said). Above: `provider`,
+which serves the same loop over HTTP. Not here: bytes, stores, what a client may see.
+"""
+
+from .agent import (
+    Agent as Agent,
+    AgentInput as AgentInput,
+    AgentTool as AgentTool,
+    Instructions as Instructions,
+    as_items as as_items,
+)
+from .loop import loop as loop
+from .result import Result as Result

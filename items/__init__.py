@@ -24,6 +24,7 @@ from .definition import (
     FunctionTool as FunctionTool,
     ImageGenerationTool as ImageGenerationTool,
     McpServerTool as McpServerTool,
+    NamespacedTool as NamespacedTool,
     NamespaceTool as NamespaceTool,
     ProviderFunction as ProviderFunction,
     ShellTool as ShellTool,
@@ -83,6 +84,7 @@ from .event import (
 from .fold import (
     Draft as Draft,
     Fold as Fold,
+    Passage as Passage,
     fold as fold,
 )
 from .hosted import (

@@ -4,12 +4,12 @@ Source: Open Responses schema (FunctionCall, FunctionCallOutput). The items unde
 `antiphon:` are ours; `provider.view` shows them to other clients in forms they know.
 """
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
 from .part import Content
-from .wire import Json, Maybe, Wire
+from .wire import Anything, Json, Maybe, Wire
 
 CallId: TypeAlias = Annotated[str, Field(min_length=1)]
 
@@ -79,7 +79,7 @@ class AgentCall(Wire):
     id: Maybe[str] = None
     status: str
     agent: str
-    input: Any = None
+    input: Anything = None
     output: list[Json] = []
     usage: Json | None = None
     error: str | None = None

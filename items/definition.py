@@ -25,15 +25,6 @@ class FunctionTool(Wire):
     strict: bool | None = None
 
 
-class NamespaceTool(Wire):
-    """A named group of the client's functions; its calls carry `namespace`."""
-
-    type: Literal["namespace"] = "namespace"
-    name: str
-    description: str | None = None
-    tools: list[Json]
-
-
 class CustomTool(Wire):
     """A client's tool that takes free text, or text of a grammar."""
 
@@ -41,6 +32,29 @@ class CustomTool(Wire):
     name: ToolName
     description: Maybe[str] = None
     format: Maybe[Json] = None
+
+
+class UnknownTool(Wire):
+    """A tool type that this version does not know (or that clients run), kept as it came."""
+
+    type: str
+
+
+NamespacedTool: TypeAlias = Annotated[
+    Annotated[FunctionTool, Tag("<function>")]
+    | Annotated[CustomTool, Tag("<custom>")]
+    | Annotated[UnknownTool, Tag("<?>")],
+    Discriminator(type_tag("function", "custom")),
+]
+
+
+class NamespaceTool(Wire):
+    """A named group of the client's functions; its calls carry `namespace`."""
+
+    type: Literal["namespace"] = "namespace"
+    name: str
+    description: str | None = None
+    tools: list[NamespacedTool]
 
 
 class AutoContainer(Wire):
@@ -52,7 +66,7 @@ class AutoContainer(Wire):
 
 
 def _container_tag(value: Any) -> str:
-    return "id" if isinstance(value, str) else "auto"
+    return "<id>" if isinstance(value, str) else "<auto>"
 
 
 class CodeInterpreterTool(Wire):
@@ -60,7 +74,7 @@ class CodeInterpreterTool(Wire):
 
     type: Literal["code_interpreter"] = "code_interpreter"
     container: Annotated[
-        Annotated[str, Tag("id")] | Annotated[AutoContainer, Tag("auto")],
+        Annotated[str, Tag("<id>")] | Annotated[AutoContainer, Tag("<auto>")],
         Discriminator(_container_tag),
     ] = Field(default_factory=AutoContainer)
 
@@ -134,28 +148,22 @@ class AgentTool(Wire):
     tools: list[Json] = []
 
 
-class UnknownTool(Wire):
-    """A tool type that this version does not know (or that clients run), kept as it came."""
-
-    type: str
-
-
 ToolDefinition: TypeAlias = Annotated[
-    Annotated[FunctionTool, Tag("function")]
-    | Annotated[NamespaceTool, Tag("namespace")]
-    | Annotated[CustomTool, Tag("custom")]
-    | Annotated[CodeInterpreterTool, Tag("code_interpreter")]
-    | Annotated[FileSearchTool, Tag("file_search")]
-    | Annotated[WebSearchTool, Tag("web_search")]
-    | Annotated[WebSearchTool, Tag("web_search_2025_08_26")]
-    | Annotated[WebSearchTool, Tag("web_search_preview")]
-    | Annotated[WebSearchTool, Tag("web_search_preview_2025_03_11")]
-    | Annotated[ImageGenerationTool, Tag("image_generation")]
-    | Annotated[McpServerTool, Tag("mcp")]
-    | Annotated[ShellTool, Tag("shell")]
-    | Annotated[ProviderFunction, Tag("antiphon:function")]
-    | Annotated[AgentTool, Tag("antiphon:agent")]
-    | Annotated[UnknownTool, Tag("?")],
+    Annotated[FunctionTool, Tag("<function>")]
+    | Annotated[NamespaceTool, Tag("<namespace>")]
+    | Annotated[CustomTool, Tag("<custom>")]
+    | Annotated[CodeInterpreterTool, Tag("<code_interpreter>")]
+    | Annotated[FileSearchTool, Tag("<file_search>")]
+    | Annotated[WebSearchTool, Tag("<web_search>")]
+    | Annotated[WebSearchTool, Tag("<web_search_2025_08_26>")]
+    | Annotated[WebSearchTool, Tag("<web_search_preview>")]
+    | Annotated[WebSearchTool, Tag("<web_search_preview_2025_03_11>")]
+    | Annotated[ImageGenerationTool, Tag("<image_generation>")]
+    | Annotated[McpServerTool, Tag("<mcp>")]
+    | Annotated[ShellTool, Tag("<shell>")]
+    | Annotated[ProviderFunction, Tag("<antiphon:function>")]
+    | Annotated[AgentTool, Tag("<antiphon:agent>")]
+    | Annotated[UnknownTool, Tag("<?>")],
     Discriminator(
         type_tag(
             "function",
@@ -199,14 +207,14 @@ ChoiceMode: TypeAlias = Literal["auto", "none", "required"]
 
 def _choice_tag(value: Any) -> str:
     if isinstance(value, str):
-        return "mode"
-    return "allowed" if type_of(value) == "allowed_tools" else "one"
+        return "<mode>"
+    return "<allowed>" if type_of(value) == "allowed_tools" else "<one>"
 
 
 ToolChoice: TypeAlias = Annotated[
-    Annotated[ChoiceMode, Tag("mode")]
-    | Annotated[AllowedTools, Tag("allowed")]
-    | Annotated[ToolRef, Tag("one")],
+    Annotated[ChoiceMode, Tag("<mode>")]
+    | Annotated[AllowedTools, Tag("<allowed>")]
+    | Annotated[ToolRef, Tag("<one>")],
     Discriminator(_choice_tag),
 ]
 """auto, none, required, one tool, or a set of allowed tools."""

@@ -11,7 +11,7 @@ numbers last.
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from .item import Item
 from .part import Annotation, LogProb, Part
@@ -355,7 +355,11 @@ def _register(kind: type[BaseEvent]) -> None:
 _register(BaseEvent)
 
 
-class _Typed(Wire):
+class _Typed(BaseModel):
+    """A look at the type alone: the rest is not even made into Python objects."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
     type: str = Field(min_length=1)
 
 

@@ -42,10 +42,11 @@ Handler: TypeAlias = Callable[["Fold", Any], None]
 class Passage:
     """One content part in the making."""
 
-    __slots__ = ("annotations", "part", "text")
+    __slots__ = ("annotations", "closed", "part", "text")
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, *, closed: bool = False) -> None:
         self.part = part
+        self.closed = closed
         self.text: list[str] = []
         self.annotations: list[Any] = []
 
@@ -55,14 +56,14 @@ class Passage:
         if self.text:
             said["refusal" if isinstance(self.part, Refusal) else "text"] = "".join(self.text)
         if self.annotations:
-            said["annotations"] = self.annotations
+            said["annotations"] = list(self.annotations)  # what is handed out never grows
         return self.part.model_copy(update=said) if said else self.part
 
 
 class Draft:
     """One item in the making: what was added, and what has been said since."""
 
-    __slots__ = ("added", "fields", "parts", "summary", "whole")
+    __slots__ = ("added", "closed", "fields", "parts", "summary", "whole")
 
     def __init__(self, added: Item) -> None:
         self.added = added
@@ -70,6 +71,7 @@ class Draft:
         self.parts: dict[int, Passage] = {}
         self.summary: dict[int, Passage] = {}
         self.fields: dict[str, list[str]] = {}
+        self.closed: set[str] = set()
 
     def item(self) -> Item:
         """The finished item, or what is known of it so far."""
@@ -91,6 +93,14 @@ class Draft:
         return passages[index]
 
 
+class _Drafts(dict[int, Draft]):
+    def __missing__(self, index: int) -> Draft:
+        raise ValueError(
+            f"expected a `response.output_item.added` for output_index {index} before any other "
+            "event about it; got none: the stream is not whole"
+        )
+
+
 class Fold:
     """The state of one response while its events arrive.
 
@@ -101,10 +111,14 @@ class Fold:
 
     def __init__(self) -> None:
         self._envelope: Response | None = None
-        self.drafts: dict[int, Draft] = {}
+        self.drafts: dict[int, Draft] = _Drafts()
 
     def add(self, event: Event) -> None:
-        """Take in one event. Events that carry nothing (status, progress, unknown) pass."""
+        """Take in one event. Events that carry nothing (status, progress, unknown) pass.
+
+        Raises:
+            ValueError: The event speaks of an item that was never added.
+        """
         handler = _HANDLERS.get(type(event))
         if handler is not None:
             handler(self, event)
@@ -141,10 +155,15 @@ class Fold:
         self.drafts[event.output_index].parts[event.content_index] = Passage(event.part)
 
     def _part_done(self, event: PartDone) -> None:
-        self.drafts[event.output_index].parts[event.content_index] = Passage(event.part)
+        passage = Passage(event.part, closed=True)
+        self.drafts[event.output_index].parts[event.content_index] = passage
 
-    def _summary_added(self, event: SummaryPartAdded | SummaryPartDone) -> None:
+    def _summary_added(self, event: SummaryPartAdded) -> None:
         self.drafts[event.output_index].summary[event.summary_index] = Passage(event.part)
+
+    def _summary_done(self, event: SummaryPartDone) -> None:
+        passage = Passage(event.part, closed=True)
+        self.drafts[event.output_index].summary[event.summary_index] = passage
 
     def _annotation(self, event: AnnotationAdded) -> None:
         passage = self.drafts[event.output_index].passage(event.content_index, OutputText)
@@ -185,7 +204,9 @@ def _more_field(field: str) -> Handler:
 
 def _whole_field(field: str) -> Handler:
     def handler(fold: Fold, event: ArgumentsDone) -> None:
-        fold.drafts[event.output_index].fields[field] = [getattr(event, field)]
+        draft = fold.drafts[event.output_index]
+        draft.fields[field] = [getattr(event, field)]
+        draft.closed.add(field)
 
     return handler
 
@@ -196,7 +217,7 @@ _HANDLERS: dict[type[Event], Handler] = {
     PartAdded: Fold._part_added,  # pyright: ignore[reportPrivateUsage]
     PartDone: Fold._part_done,  # pyright: ignore[reportPrivateUsage]
     SummaryPartAdded: Fold._summary_added,  # pyright: ignore[reportPrivateUsage]
-    SummaryPartDone: Fold._summary_added,  # pyright: ignore[reportPrivateUsage]
+    SummaryPartDone: Fold._summary_done,  # pyright: ignore[reportPrivateUsage]
     AnnotationAdded: Fold._annotation,  # pyright: ignore[reportPrivateUsage]
     TextDelta: _more_text(OutputText),
     TextDone: _whole_text(OutputText),
@@ -221,7 +242,7 @@ def fold(events: Iterable[Event]) -> Response:
     """The response that these events tell.
 
     Raises:
-        ValueError: There was no response event among them.
+        ValueError: There was no response event among them, or an item was never added.
     """
     state = Fold()
     for event in events:

@@ -4,11 +4,11 @@ Source: the `openai` SDK's classes (response_code_interpreter_tool_call ... ); e
 full receipt: what was asked, how it ended, what came of it.
 """
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag
 
-from .wire import Json, Maybe, Wire, type_tag
+from .wire import Anything, Json, Maybe, Wire, type_tag
 
 
 class Logs(Wire):
@@ -32,9 +32,9 @@ class UnknownOutput(Wire):
 
 
 CodeOutput: TypeAlias = Annotated[
-    Annotated[Logs, Tag("logs")]
-    | Annotated[Image, Tag("image")]
-    | Annotated[UnknownOutput, Tag("?")],
+    Annotated[Logs, Tag("<logs>")]
+    | Annotated[Image, Tag("<image>")]
+    | Annotated[UnknownOutput, Tag("<?>")],
     Discriminator(type_tag("logs", "image")),
 ]
 
@@ -106,7 +106,7 @@ class ComputerCallOutput(Wire):
     type: Literal["computer_call_output"] = "computer_call_output"
     id: Maybe[str] = None
     call_id: Annotated[str, Field(min_length=1)]
-    output: Any
+    output: Anything
     status: Maybe[str] = None
 
 
@@ -114,9 +114,9 @@ class McpTool(Wire):
     """One tool of an MCP server, as it was listed."""
 
     name: str
-    input_schema: Any
+    input_schema: Anything
     description: str | None = None
-    annotations: Any = None
+    annotations: Anything = None
 
 
 class McpListTools(Wire):
@@ -126,7 +126,7 @@ class McpListTools(Wire):
     id: Maybe[str] = None
     server_label: str
     tools: list[McpTool]
-    error: Any = None
+    error: Anything = None
 
 
 class McpCall(Wire):
@@ -139,7 +139,7 @@ class McpCall(Wire):
     name: str
     arguments: str
     output: str | None = None
-    error: Any = None
+    error: Anything = None
     approval_request_id: str | None = None
 
 

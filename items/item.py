@@ -38,7 +38,7 @@ from .shell import (
     ShellCall,
     ShellCallOutput,
 )
-from .wire import Json, Maybe, Wire, tag_by
+from .wire import Json, Maybe, Wire, tag_by, tags_of
 
 
 class UnknownItem(Wire):
@@ -49,38 +49,37 @@ class UnknownItem(Wire):
     status: Maybe[str] = None
 
 
-_KNOWN = frozenset(
-    {
-        "message",
-        "reasoning",
-        "item_reference",
-        "compaction",
-        "function_call",
-        "function_call_output",
-        "custom_tool_call",
-        "custom_tool_call_output",
-        "code_interpreter_call",
-        "file_search_call",
-        "web_search_call",
-        "image_generation_call",
-        "computer_call",
-        "computer_call_output",
-        "mcp_list_tools",
-        "mcp_call",
-        "mcp_approval_request",
-        "mcp_approval_response",
-        "shell_call",
-        "shell_call_output",
-        "local_shell_call",
-        "local_shell_call_output",
-        "apply_patch_call",
-        "apply_patch_call_output",
-        "antiphon:tool_call",
-        "antiphon:agent_call",
-        "antiphon:approval_request",
-        "antiphon:approval_response",
-    }
+_TAGS = tags_of(
+    "message",
+    "reasoning",
+    "item_reference",
+    "compaction",
+    "function_call",
+    "function_call_output",
+    "custom_tool_call",
+    "custom_tool_call_output",
+    "code_interpreter_call",
+    "file_search_call",
+    "web_search_call",
+    "image_generation_call",
+    "computer_call",
+    "computer_call_output",
+    "mcp_list_tools",
+    "mcp_call",
+    "mcp_approval_request",
+    "mcp_approval_response",
+    "shell_call",
+    "shell_call_output",
+    "local_shell_call",
+    "local_shell_call_output",
+    "apply_patch_call",
+    "apply_patch_call_output",
+    "antiphon:tool_call",
+    "antiphon:agent_call",
+    "antiphon:approval_request",
+    "antiphon:approval_response",
 )
+_TAGS["compaction_summary"] = "<compaction>"
 
 
 def _tag(value: Any) -> str | None:
@@ -88,57 +87,54 @@ def _tag(value: Any) -> str | None:
     if isinstance(value, dict):
         fields = cast("Json", value)
         if fields.get("type") is None:
-            return "message" if "role" in fields else "item_reference" if "id" in fields else None
-        if fields["type"] == "compaction_summary":
-            return "compaction"
+            return (
+                "<message>" if "role" in fields else "<item_reference>" if "id" in fields else None
+            )
     elif isinstance(value, ItemReference):
-        return "item_reference"
-    return tag_by(value, _KNOWN)
+        return "<item_reference>"
+    return tag_by(value, _TAGS)
 
 
 Item: TypeAlias = Annotated[
-    Annotated[Message, Tag("message")]
-    | Annotated[Reasoning, Tag("reasoning")]
-    | Annotated[ItemReference, Tag("item_reference")]
-    | Annotated[Compaction, Tag("compaction")]
-    | Annotated[FunctionCall, Tag("function_call")]
-    | Annotated[FunctionCallOutput, Tag("function_call_output")]
-    | Annotated[CustomToolCall, Tag("custom_tool_call")]
-    | Annotated[CustomToolCallOutput, Tag("custom_tool_call_output")]
-    | Annotated[CodeInterpreterCall, Tag("code_interpreter_call")]
-    | Annotated[FileSearchCall, Tag("file_search_call")]
-    | Annotated[WebSearchCall, Tag("web_search_call")]
-    | Annotated[ImageGenerationCall, Tag("image_generation_call")]
-    | Annotated[ComputerCall, Tag("computer_call")]
-    | Annotated[ComputerCallOutput, Tag("computer_call_output")]
-    | Annotated[McpListTools, Tag("mcp_list_tools")]
-    | Annotated[McpCall, Tag("mcp_call")]
-    | Annotated[McpApprovalRequest, Tag("mcp_approval_request")]
-    | Annotated[McpApprovalResponse, Tag("mcp_approval_response")]
-    | Annotated[ShellCall, Tag("shell_call")]
-    | Annotated[ShellCallOutput, Tag("shell_call_output")]
-    | Annotated[LocalShellCall, Tag("local_shell_call")]
-    | Annotated[LocalShellCallOutput, Tag("local_shell_call_output")]
-    | Annotated[ApplyPatchCall, Tag("apply_patch_call")]
-    | Annotated[ApplyPatchCallOutput, Tag("apply_patch_call_output")]
-    | Annotated[ToolCall, Tag("antiphon:tool_call")]
-    | Annotated[AgentCall, Tag("antiphon:agent_call")]
-    | Annotated[ApprovalRequest, Tag("antiphon:approval_request")]
-    | Annotated[ApprovalResponse, Tag("antiphon:approval_response")]
-    | Annotated[UnknownItem, Tag("?")],
+    Annotated[Message, Tag("<message>")]
+    | Annotated[Reasoning, Tag("<reasoning>")]
+    | Annotated[ItemReference, Tag("<item_reference>")]
+    | Annotated[Compaction, Tag("<compaction>")]
+    | Annotated[FunctionCall, Tag("<function_call>")]
+    | Annotated[FunctionCallOutput, Tag("<function_call_output>")]
+    | Annotated[CustomToolCall, Tag("<custom_tool_call>")]
+    | Annotated[CustomToolCallOutput, Tag("<custom_tool_call_output>")]
+    | Annotated[CodeInterpreterCall, Tag("<code_interpreter_call>")]
+    | Annotated[FileSearchCall, Tag("<file_search_call>")]
+    | Annotated[WebSearchCall, Tag("<web_search_call>")]
+    | Annotated[ImageGenerationCall, Tag("<image_generation_call>")]
+    | Annotated[ComputerCall, Tag("<computer_call>")]
+    | Annotated[ComputerCallOutput, Tag("<computer_call_output>")]
+    | Annotated[McpListTools, Tag("<mcp_list_tools>")]
+    | Annotated[McpCall, Tag("<mcp_call>")]
+    | Annotated[McpApprovalRequest, Tag("<mcp_approval_request>")]
+    | Annotated[McpApprovalResponse, Tag("<mcp_approval_response>")]
+    | Annotated[ShellCall, Tag("<shell_call>")]
+    | Annotated[ShellCallOutput, Tag("<shell_call_output>")]
+    | Annotated[LocalShellCall, Tag("<local_shell_call>")]
+    | Annotated[LocalShellCallOutput, Tag("<local_shell_call_output>")]
+    | Annotated[ApplyPatchCall, Tag("<apply_patch_call>")]
+    | Annotated[ApplyPatchCallOutput, Tag("<apply_patch_call_output>")]
+    | Annotated[ToolCall, Tag("<antiphon:tool_call>")]
+    | Annotated[AgentCall, Tag("<antiphon:agent_call>")]
+    | Annotated[ApprovalRequest, Tag("<antiphon:approval_request>")]
+    | Annotated[ApprovalResponse, Tag("<antiphon:approval_response>")]
+    | Annotated[UnknownItem, Tag("<?>")],
     Discriminator(_tag),
 ]
 """Any Open Responses item: hosted ones, our own, and unknown ones included."""
 
 
-def _input_tag(value: Any) -> str:
-    return "text" if isinstance(value, str) else "items"
-
-
+# List first: its faults are told first, and no discriminator makes a Python copy of it all.
 Input: TypeAlias = Annotated[
-    Annotated[str, Field(max_length=10_485_760), Tag("text")]
-    | Annotated[list[Item], Field(fail_fast=True), Tag("items")],
-    Discriminator(_input_tag),
+    Annotated[list[Item], Field(fail_fast=True), Tag("<list>")]
+    | Annotated[str, Field(max_length=10_485_760), Tag("<text>")],
+    Field(union_mode="left_to_right"),
 ]
 """What a request brings: a user's text, or a list of items."""
 

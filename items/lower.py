@@ -54,13 +54,15 @@ BUILT_IN = "antiphon"
 def tool_name(label: str, tool: str) -> str:
     """The name under which a model knows an MCP server's tool: at most 64 safe characters.
 
-    Longer or unsafe names are cut and told apart by a hash.
+    Longer, unsafe or ambiguous names are cut and told apart by a hash.
     """
     name = f"{label}__{tool}"
     safe = re.sub(r"[^a-zA-Z0-9_-]", "_", name)
-    if safe == name and len(name) <= 64:
+    # `a` with `b__c` may stand as it is; `a__b` with `c` would read the same.
+    if safe == name and len(name) <= 64 and name.find("__") == len(label):
         return name
-    return f"{safe[:55]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    told = hashlib.sha256(f"{label}\0{tool}".encode()).hexdigest()
+    return f"{safe[:55]}_{told[:8]}"
 
 
 def lower(items: Iterable[Item]) -> list[Lowered]:
@@ -78,6 +80,9 @@ def lower_one(item: Item, call_id: str) -> tuple[Lowered, ...]:
         item: Any item. Types that say nothing to a model (listings, unknown ones) give nothing.
         call_id: The id for a call whose item has none.
     """
+    if isinstance(item, FunctionCall) and item.namespace:
+        name = tool_name(item.namespace, item.name)
+        return (item.model_copy(update={"name": name, "namespace": None}),)
     if isinstance(item, Message | Reasoning | FunctionCall | FunctionCallOutput):
         return (item,)
     how = _HOW.get(type(item))
@@ -143,7 +148,8 @@ def _code(item: CodeInterpreterCall, call_id: str) -> tuple[Lowered, ...]:
     if item.status == "incomplete":
         logs += "[interrupted before it finished]"
     if not images:
-        return _pair(call_id, "code_interpreter", arguments, logs or "[no output]")
+        nothing = "[no output]" if item.status == "completed" else f"[{item.status}; no output]"
+        return _pair(call_id, "code_interpreter", arguments, logs or nothing)
     parts: list[Part] = [InputText(text=logs)] if logs else []
     parts += [InputImage(image_url=url) for url in images]
     return _pair(call_id, "code_interpreter", arguments, parts)
@@ -177,6 +183,11 @@ def _call(name: str, field: str) -> Callable[[Any, str], tuple[Lowered, ...]]:
         return (FunctionCall(call_id=item.call_id, name=name, arguments=_text(given or {})),)
 
     return how
+
+
+def _computer(item: ComputerCall, call_id: str) -> tuple[Lowered, ...]:
+    asked = item.action if item.actions is None else {"actions": item.actions}
+    return (FunctionCall(call_id=item.call_id, name="computer", arguments=_text(asked or {})),)
 
 
 def _custom(item: CustomToolCall, call_id: str) -> tuple[Lowered, ...]:
@@ -213,7 +224,7 @@ _HOW: dict[type[Any], Callable[[Any, str], tuple[Lowered, ...]]] = {
     ShellCall: _call("shell", "action"),
     LocalShellCall: _call("local_shell", "action"),
     ApplyPatchCall: _call("apply_patch", "operation"),
-    ComputerCall: _call("computer", "action"),
+    ComputerCall: _computer,
     CustomToolCall: _custom,
     ShellCallOutput: _output,
     LocalShellCallOutput: _output,

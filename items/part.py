@@ -72,11 +72,11 @@ class UnknownAnnotation(Wire):
 
 
 Annotation: TypeAlias = Annotated[
-    Annotated[UrlCitation, Tag("url_citation")]
-    | Annotated[FileCitation, Tag("file_citation")]
-    | Annotated[ContainerFileCitation, Tag("container_file_citation")]
-    | Annotated[FilePath, Tag("file_path")]
-    | Annotated[UnknownAnnotation, Tag("?")],
+    Annotated[UrlCitation, Tag("<url_citation>")]
+    | Annotated[FileCitation, Tag("<file_citation>")]
+    | Annotated[ContainerFileCitation, Tag("<container_file_citation>")]
+    | Annotated[FilePath, Tag("<file_path>")]
+    | Annotated[UnknownAnnotation, Tag("<?>")],
     Discriminator(
         type_tag("url_citation", "file_citation", "container_file_citation", "file_path")
     ),
@@ -160,16 +160,16 @@ class UnknownPart(Wire):
 
 
 Part: TypeAlias = Annotated[
-    Annotated[InputText, Tag("input_text")]
-    | Annotated[InputImage, Tag("input_image")]
-    | Annotated[InputFile, Tag("input_file")]
-    | Annotated[InputVideo, Tag("input_video")]
-    | Annotated[OutputText, Tag("output_text")]
-    | Annotated[Refusal, Tag("refusal")]
-    | Annotated[PlainText, Tag("text")]
-    | Annotated[SummaryText, Tag("summary_text")]
-    | Annotated[ReasoningText, Tag("reasoning_text")]
-    | Annotated[UnknownPart, Tag("?")],
+    Annotated[InputText, Tag("<input_text>")]
+    | Annotated[InputImage, Tag("<input_image>")]
+    | Annotated[InputFile, Tag("<input_file>")]
+    | Annotated[InputVideo, Tag("<input_video>")]
+    | Annotated[OutputText, Tag("<output_text>")]
+    | Annotated[Refusal, Tag("<refusal>")]
+    | Annotated[PlainText, Tag("<text>")]
+    | Annotated[SummaryText, Tag("<summary_text>")]
+    | Annotated[ReasoningText, Tag("<reasoning_text>")]
+    | Annotated[UnknownPart, Tag("<?>")],
     Discriminator(
         type_tag(
             "input_text",
@@ -187,11 +187,12 @@ Part: TypeAlias = Annotated[
 
 
 def _content_tag(value: Any) -> str:
-    return "text" if isinstance(value, str) else "parts"
+    return "<text>" if isinstance(value, str) else "<list>"
 
 
 Content: TypeAlias = Annotated[
-    Annotated[str, Field(max_length=10_485_760), Tag("text")] | Annotated[list[Part], Tag("parts")],
+    Annotated[str, Field(max_length=10_485_760), Tag("<text>")]
+    | Annotated[list[Part], Tag("<list>")],
     Discriminator(_content_tag),
 ]
 """A string, or a list of parts; anything else is an error about the list."""

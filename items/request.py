@@ -52,11 +52,16 @@ class JsonSchemaFormat(Wire):
     strict: bool | None = None
 
 
+def _format_tag(value: Any) -> str | None:
+    kind = type_of(value)
+    return kind and f"<{kind}>"
+
+
 Format: TypeAlias = Annotated[
-    Annotated[TextFormat, Tag("text")]
-    | Annotated[JsonObjectFormat, Tag("json_object")]
-    | Annotated[JsonSchemaFormat, Tag("json_schema")],
-    Discriminator(type_of),
+    Annotated[TextFormat, Tag("<text>")]
+    | Annotated[JsonObjectFormat, Tag("<json_object>")]
+    | Annotated[JsonSchemaFormat, Tag("<json_schema>")],
+    Discriminator(_format_tag),
 ]
 
 
@@ -84,36 +89,36 @@ class StreamOptions(Wire):
 class CreateResponse(Wire):
     """The body of POST /v1/responses. Unknown keys are kept and otherwise ignored."""
 
-    model: str | None = None
-    input: Input | None = None
-    previous_response_id: str | None = None
-    include: list[Include] | None = None
-    tools: Annotated[list[ToolDefinition], Field(fail_fast=True)] | None = None
-    tool_choice: ToolChoice | None = None
-    metadata: dict[str, str] | None = None
-    text: TextOptions | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    parallel_tool_calls: bool | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    background: bool | None = None
-    max_output_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_tool_calls: Annotated[int, Field(ge=1)] | None = None
-    reasoning: ReasoningOptions | None = None
-    safety_identifier: Short | None = None
-    prompt_cache_key: Short | None = None
-    truncation: Literal["auto", "disabled"] | None = None
-    instructions: str | None = None
-    store: bool | None = None
-    service_tier: Tier | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    user: str | None = None
-    prompt_cache_retention: str | None = None
-    prompt: Json | None = None
-    conversation: str | Json | None = None
+    model: Maybe[str] = None
+    input: Maybe[Input] = None
+    previous_response_id: Maybe[str] = None
+    include: Maybe[list[Include]] = None
+    tools: Maybe[Annotated[list[ToolDefinition], Field(fail_fast=True)]] = None
+    tool_choice: Maybe[ToolChoice] = None
+    metadata: Maybe[dict[str, str]] = None
+    text: Maybe[TextOptions] = None
+    temperature: Maybe[Annotated[float, Field(ge=0, le=2)]] = None
+    top_p: Maybe[Annotated[float, Field(ge=0, le=1)]] = None
+    presence_penalty: Maybe[float] = None
+    frequency_penalty: Maybe[float] = None
+    parallel_tool_calls: Maybe[bool] = None
+    stream: Maybe[bool] = None
+    stream_options: Maybe[StreamOptions] = None
+    background: Maybe[bool] = None
+    max_output_tokens: Maybe[Annotated[int, Field(ge=1)]] = None
+    max_tool_calls: Maybe[Annotated[int, Field(ge=1)]] = None
+    reasoning: Maybe[ReasoningOptions] = None
+    safety_identifier: Maybe[Short] = None
+    prompt_cache_key: Maybe[Short] = None
+    truncation: Maybe[Literal["auto", "disabled"]] = None
+    instructions: Maybe[str] = None
+    store: Maybe[bool] = None
+    service_tier: Maybe[Tier] = None
+    top_logprobs: Maybe[Annotated[int, Field(ge=0, le=20)]] = None
+    user: Maybe[str] = None
+    prompt_cache_retention: Maybe[str] = None
+    prompt: Maybe[Json] = None
+    conversation: Maybe[str | Json] = None
 
     @field_validator("metadata")
     @classmethod
@@ -155,8 +160,6 @@ def parse_body(kind: type[_W], body: bytes) -> _W:
         RequestError: 400; not JSON, or a field is wrong (`param` names it).
     """
     try:
-        if b"NaN" in body or b"Infinity" in body:
-            from_json(body, allow_inf_nan=False)  # a word in a string passes, a bare one does not
         return kind.__pydantic_validator__.validate_json(body)
     except ValidationError as error:
         raise explain(error, body) from None
@@ -166,27 +169,34 @@ def parse_body(kind: type[_W], body: bytes) -> _W:
 
 def explain(error: ValidationError, body: bytes) -> RequestError:
     """The first fault of a body, with the path of the field as the client wrote it."""
-    fault = error.errors(include_url=False, include_context=False)[0]
+    faults = error.errors(include_url=False, include_input=False)
+    # A text is tried as a list first: that it is none is no news when it is a text too long.
+    fault = next((each for each in faults if each["type"] == "string_too_long"), faults[0])
     if fault["type"] == "json_invalid":
         return RequestError(f"expected JSON: {fault['msg']}", code="invalid_json")
-    path = _path(fault["loc"], from_json(body))
+    location = fault["loc"]
+    path = _path(location, from_json(body), missing=fault["type"] == "missing")
     what = fault["msg"].removeprefix("Value error, ")
-    if "discriminator" in what:
+    if fault["type"] == "union_tag_not_found":
         what = "expected an object with a string `type`"
+    elif fault["type"] == "union_tag_invalid":
+        known = fault.get("ctx", {})["expected_tags"].replace("<", "").replace(">", "")
+        what = f"expected `type` to be one of {known}"
+    elif fault["type"] == "list_type" and location[-1] == "<list>":
+        what = "expected a string or a list"
     return RequestError(f"{path or 'body'}: {what}", param=path or None, code="invalid_value")
 
 
-def _path(location: tuple[int | str, ...], value: Any) -> str:
+def _path(location: tuple[int | str, ...], value: Any, *, missing: bool) -> str:
     """Walk the body along a location, skipping the steps that are union tags, not fields."""
     path = ""
     for position, step in enumerate(location):
         if isinstance(step, int):
-            if isinstance(value, list):
-                path += f"[{step}]"
-                value = cast("list[Any]", value)[step]
-        elif isinstance(value, dict):
-            fields = cast("Json", value)
-            if step in fields or position == len(location) - 1:
-                path += f".{step}" if path else step
-                value = fields.get(step)
+            path += f"[{step}]"
+            value = cast("list[Any]", value)[step] if isinstance(value, list) else None
+            continue
+        fields = cast("Json", value) if isinstance(value, dict) else {}
+        if step in fields or (missing and position == len(location) - 1):
+            path += f".{step}" if path else step
+            value = fields.get(step)
     return path

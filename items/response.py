@@ -4,21 +4,38 @@ Source: Open Responses schema (ResponseResource, Usage, Error). All 31 keys are 
 numbers are numbers, never null, as real clients demand.
 """
 
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
-from .definition import ToolChoice, ToolDefinition
+from .definition import McpServerTool, ToolChoice, ToolDefinition
 from .item import Item
 from .message import Message
 from .request import CreateResponse, Format, JsonSchemaFormat, ReasoningOptions, TextFormat
-from .wire import Maybe, Wire
+from .wire import Anything, Maybe, Wire
 
 _T = TypeVar("_T")
 
 ResponseStatus: TypeAlias = Literal[
     "queued", "in_progress", "completed", "incomplete", "failed", "cancelled"
 ]
+
+
+_NEVER_NULL: Final = (
+    "tool_choice",
+    "truncation",
+    "parallel_tool_calls",
+    "text",
+    "top_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "top_logprobs",
+    "temperature",
+    "store",
+    "background",
+    "service_tier",
+    "metadata",
+)
 
 
 class InputTokensDetails(Wire):
@@ -91,7 +108,7 @@ class Response(Wire):
     incomplete_details: IncompleteDetails | None = None
     model: str = ""
     previous_response_id: str | None = None
-    instructions: str | list[Any] | None = None
+    instructions: str | list[Anything] | None = None
     output: list[Item] = []
     error: Fault | None = None
     tools: list[ToolDefinition] = []
@@ -117,6 +134,14 @@ class Response(Wire):
     user: Maybe[str] = None
     prompt_cache_retention: Maybe[str] = None
 
+    @field_validator(*_NEVER_NULL, mode="before")
+    @classmethod
+    def _never_null(cls, value: Any, info: ValidationInfo) -> Any:
+        """Some servers say null where a value belongs: it stands for the default."""
+        if value is not None or info.field_name is None:
+            return value
+        return cls.model_fields[info.field_name].get_default(call_default_factory=True)
+
     @property
     def output_text(self) -> str:
         """The text of all assistant messages, joined."""
@@ -138,7 +163,7 @@ def opening(request: CreateResponse, *, id: str, created_at: int, model: str = "
         model=request.model or model,
         previous_response_id=request.previous_response_id,
         instructions=request.instructions,
-        tools=request.tools or [],
+        tools=[_public(tool) for tool in request.tools or ()],
         tool_choice=request.tool_choice or "auto",
         truncation=request.truncation or "disabled",
         parallel_tool_calls=_or(request.parallel_tool_calls, True),
@@ -164,6 +189,13 @@ def opening(request: CreateResponse, *, id: str, created_at: int, model: str = "
 
 def _or(value: _T | None, default: _T) -> _T:
     return default if value is None else value
+
+
+def _public(tool: ToolDefinition) -> ToolDefinition:
+    """A tool as it may be shown: an MCP server's credentials are never sent back or stored."""
+    if isinstance(tool, McpServerTool) and (tool.authorization or tool.headers):
+        return tool.model_copy(update={"authorization": None, "headers": None})
+    return tool
 
 
 def _tier(asked: str | None) -> str:

@@ -1,1 +1,27 @@
-"""."""
+"""Where tokens come from: one protocol, an engine of one's own, and adapters for servers.
+
+Above: `agents` (the loop asks) and `provider` (serves what is asked). Below: `items`. Not
+here: tools, turns, or anything that decides what happens with what a model said.
+"""
+
+from .engine import (
+    Engine as Engine,
+    model as model,
+)
+from .model import (
+    Model as Model,
+    ModelRequest as ModelRequest,
+)
+from .scripted import (
+    ScriptedModel as ScriptedModel,
+)
+from .speech import (
+    Failure as Failure,
+    FunctionCall as FunctionCall,
+    Reasoning as Reasoning,
+    Refusal as Refusal,
+    Speech as Speech,
+    Stop as Stop,
+    Text as Text,
+    Usage as Usage,
+)

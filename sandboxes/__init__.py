@@ -1,1 +1,28 @@
-"""."""
+"""Where code runs: sandboxes, and the events of the cells that run in them.
+
+Above this room: tools, which turn a model's call into a cell and its events into items. Below:
+the operating system, and `runner/`, the program inside every sandbox. This room is not where it is
+decided *whether* code may run, and it knows neither items nor models.
+
+A new backend is one file: a `Machine` that starts interpreters, a `Link` to one of them, and a
+subclass of `Backend` that makes the first. `antiphon.testing.sandbox` proves it.
+"""
+
+from .backend import Backend as Backend
+from .container import Limits as Limits
+from .containers import MEMORY_LIMITS as MEMORY_LIMITS, Row as Row
+from .link import Link as Link, Machine as Machine
+from .local import LocalSandboxes as LocalSandboxes
+from .sandbox import (
+    FILE_LIMIT as FILE_LIMIT,
+    CellEvent as CellEvent,
+    Display as Display,
+    FileInfo as FileInfo,
+    Finished as Finished,
+    Isolation as Isolation,
+    Output as Output,
+    Sandbox as Sandbox,
+    Sandboxes as Sandboxes,
+    Started as Started,
+    Status as Status,
+)

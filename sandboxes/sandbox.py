@@ -12,7 +12,7 @@ and bytes; backends bound it, and whoever shows it must still treat it as data.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Protocol, Self, TypeAlias
@@ -92,8 +92,8 @@ class Sandbox(Protocol):
         """The logical container id, `cntr_` and hexadecimal digits."""
         ...
 
-    def run(self, code: str, *, timeout: float | None = None) -> AsyncIterator[CellEvent]:
-        """Run one cell and yield its events; an async generator.
+    def run(self, code: str, *, timeout: float | None = None) -> AsyncGenerator[CellEvent]:
+        """Run one cell and yield its events; an async generator, to be closed if left early.
 
         `timeout` is in seconds of execution; None means the backend's own. Over time the cell is
         interrupted, and killed if it does not stop. Cells on one sandbox run one after another.

@@ -1,1 +1,19 @@
-"""."""
+"""Tools: what a model may call and the provider runs.
+
+A tool turns one call into events and ends it with a receipt, an item that says all of it.
+Below: `items` (the vocabulary) and `sandboxes` (where code runs). Above: `agents`, which
+decides who may call what, and when. Not here: loops, models, HTTP.
+"""
+
+from antiphon.errors import ModelRetry as ModelRetry, ToolFailed as ToolFailed
+
+from .code_interpreter import CodeInterpreter as CodeInterpreter
+from .context import Context as Context, Progress as Progress
+from .hosted import (
+    Call as Call,
+    HostedTool as HostedTool,
+    Offer as Offer,
+    Scope as Scope,
+    Slot as Slot,
+)
+from .tool import Tool as Tool, tool as tool

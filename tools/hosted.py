@@ -92,6 +92,11 @@ class Offer(Protocol):
         ...
 
     @property
+    def item_type(self) -> str:
+        """The type of the item that a call becomes, such as `antiphon:tool_call`."""
+        ...
+
+    @property
     def parallel(self) -> bool:
         """Whether its calls may run beside others of the same turn; False makes a barrier."""
         ...

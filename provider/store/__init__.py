@@ -1,1 +1,4 @@
-"""."""
+"""Where responses are kept. Below: items. Above: `provider.respond`."""
+
+from .memory import MemoryStore as MemoryStore
+from .store import Record as Record, Store as Store, history as history

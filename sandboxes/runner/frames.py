@@ -25,6 +25,12 @@ CODE_LIMIT = 4 * 1024 * 1024
 """Bytes of source in one cell."""
 STREAM_LIMIT = 1024 * 1024
 """Bytes kept of each of stdout and stderr in one cell; the rest is read and dropped."""
+URGENT = 200
+"""Explicit flushes sent at once in one cell; later ones wait for the next batch."""
+FRAME_RATE = 200
+"""Output frames a second, averaged over a cell, that a runner never exceeds after FRAME_BURST."""
+FRAME_BURST = 3000
+"""Output frames of a cell that are always allowed."""
 NOTICE_LIMIT = 256
 """Bytes the notice about dropped output may take on top."""
 DISPLAY_LIMIT = 16 * 1024 * 1024
@@ -44,6 +50,8 @@ READY, STARTED, STDOUT, STDERR, DISPLAY, FINISHED, DATA, ENTRY, DONE, FAILED = r
 KINDS = frozenset(range(EXECUTE, LIST + 1)) | frozenset(range(READY, FAILED + 1))
 
 OK, ERROR, TIMEOUT, INTERRUPTED = b"ok", b"error", b"timeout", b"interrupted"
+"""How a cell ended. The runner says `timeout` by its own timer; whose interrupt the last one was,
+the host knows."""
 
 _HEADER = struct.Struct(">BII")
 _LENGTH = struct.Struct(">I")
@@ -61,9 +69,9 @@ class Frame(NamedTuple):
     payload: bytes
 
 
-def encode(kind: int, id: int, payload: bytes = b"") -> bytes:
+def encode(kind: int, key: int, payload: bytes = b"") -> bytes:
     """The bytes of one frame."""
-    return _HEADER.pack(kind, id, len(payload)) + payload
+    return _HEADER.pack(kind, key, len(payload)) + payload
 
 
 def pack(*fields: bytes) -> bytes:
@@ -88,7 +96,7 @@ def unpack(payload: bytes, least: int, most: int = 0) -> list[bytes]:
         fields.append(payload[at : at + length])
         at += length
     if len(fields) < least:
-        raise FrameError("expected %d fields, got %d" % (least, len(fields)))
+        raise FrameError(f"expected {least} fields, got {len(fields)}")
     return fields
 
 
@@ -120,15 +128,15 @@ class Decoder:
         frames: list[Frame] = []
         at = 0
         while len(buffer) - at >= _HEADER.size:
-            kind, id, length = _HEADER.unpack_from(buffer, at)
+            kind, key, length = _HEADER.unpack_from(buffer, at)
             if kind not in KINDS:
-                raise FrameError("unknown frame kind %d" % kind)
+                raise FrameError(f"unknown frame kind {kind}")
             if length > FRAME_LIMIT:
-                raise FrameError("a frame of %d bytes is over the limit" % length)
+                raise FrameError(f"a frame of {length} bytes is over the limit")
             end = at + _HEADER.size + length
             if len(buffer) < end:
                 break
-            frames.append(Frame(kind, id, bytes(buffer[at + _HEADER.size : end])))
+            frames.append(Frame(kind, key, bytes(buffer[at + _HEADER.size : end])))
             at = end
         if at:
             del buffer[:at]

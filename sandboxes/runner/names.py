@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 PARTIAL = ".antiphon-put-"
 """How a file is called while it is being put; never listed."""
 
@@ -13,15 +15,17 @@ def plain(name: str) -> str:
     """
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     if last in ("", ".", ".."):
-        raise ValueError("expected a file name, got %r" % name[:100])
-    if any(ord(c) < 32 or c in ':\x7f' for c in last):
-        raise ValueError("a file name may not hold control characters or a colon: %r" % last[:100])
+        raise ValueError(f"expected a file name, got {name[:100]!r}")
+    if any(ord(c) < 32 or c == "\x7f" for c in last):
+        raise ValueError(f"no control characters may be in {last[:100]!r}")
+    if os.name == "nt" and ":" in last:  # a drive, or a stream of another file
+        raise ValueError(f"no colon may be in {last[:100]!r}")
     if last.startswith(PARTIAL):
-        raise ValueError("file names may not start with %s" % PARTIAL)
+        raise ValueError(f"file names may not start with {PARTIAL}")
     try:
         size = len(last.encode("utf-8"))
     except UnicodeEncodeError:
-        raise ValueError("a file name must be valid Unicode: %r" % last[:100]) from None
+        raise ValueError(f"a file name must be valid Unicode: {last[:100]!r}") from None
     if size > 200:
-        raise ValueError("a file name may have 200 bytes, this one has %d" % size)
+        raise ValueError(f"a file name may have 200 bytes, this one has {size}")
     return last

@@ -17,9 +17,9 @@ class Wire:
         self.writing = writing
         self._guard = Guard(interrupts)
 
-    def send(self, kind: int, id: int, payload: bytes = b"") -> None:
+    def send(self, kind: int, key: int, payload: bytes = b"") -> None:
         """Write one whole frame; blocks while the host does not read."""
-        view = memoryview(encode(kind, id, payload))
+        view = memoryview(encode(kind, key, payload))
         with self._guard:
             while view:
                 view = view[os.write(self.writing, view) :]

@@ -1,0 +1,321 @@
+"""`Agent`: a model, its instructions and its tools, under one name.
+
+An agent holds no state: what it knows of a conversation is the list of items that it is given.
+`stream` is the run; `run` folds it; `run_sync` is one line over that.
+"""
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Generic, TypeAlias, TypeVar, cast, overload
+
+import anyio
+from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
+
+from antiphon.errors import ConfigurationError, OutputError, RunError
+from antiphon.items import (
+    ITEM,
+    Clock,
+    CreateResponse,
+    Event,
+    FunctionTool,
+    Ids,
+    Item,
+    Json,
+    JsonSchemaFormat,
+    Message,
+    ProviderFunction,
+    Response,
+    ResponseEvent,
+    TextOptions,
+    ToolDefinition,
+    Wire,
+    now,
+)
+from antiphon.models import Model
+from antiphon.tools import Context, HostedTool, Offer, Scope
+
+from .loop import MAX_TURNS, loop
+from .result import Result
+
+T = TypeVar("T")
+
+Instructions: TypeAlias = str | Callable[[Context[Any]], str | Awaitable[str]] | None
+AgentTool: TypeAlias = Offer | HostedTool | FunctionTool
+Given: TypeAlias = str | Item | Mapping[str, Any]
+AgentInput: TypeAlias = str | Sequence[Given]
+
+
+class Agent(Generic[T]):
+    """Runs a model with tools until it has an answer.
+
+    Args:
+        name: What it is called; also its model name when a Provider serves it.
+        model: A model, or a name such as `ollama:qwen3` (see `antiphon.models.resolve`).
+        instructions: What it is told first: text, or a function of the run's `Context`.
+        tools: `@tool` functions, hosted tools, and `FunctionTool` definitions that the caller
+            runs itself.
+        output_type: The type of the answer; the model is given its JSON schema.
+        options: Sampling fields of every request (`temperature`, `reasoning`, `tool_choice`,
+            `max_output_tokens` ...), as the request has them.
+        max_turns: Samplings after which a run ends incomplete.
+
+    Raises:
+        ConfigurationError: A name, tool, option or output type that cannot work.
+    """
+
+    @overload
+    def __init__(
+        self: "Agent[str]",
+        *,
+        name: str,
+        model: Model | str,
+        instructions: Instructions = None,
+        tools: Sequence[AgentTool] = (),
+        output_type: None = None,
+        options: Mapping[str, Any] | None = None,
+        max_turns: int = MAX_TURNS,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        *,
+        name: str,
+        model: Model | str,
+        instructions: Instructions = None,
+        tools: Sequence[AgentTool] = (),
+        output_type: type[T],
+        options: Mapping[str, Any] | None = None,
+        max_turns: int = MAX_TURNS,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        model: Model | str,
+        instructions: Instructions = None,
+        tools: Sequence[AgentTool] = (),
+        output_type: type[Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        max_turns: int = MAX_TURNS,
+    ) -> None:
+        if not name:
+            raise ConfigurationError('an agent needs a name: Agent(name="guide", ...)')
+        self.name = name
+        self.model = model
+        self.instructions = instructions
+        self.tools = tuple(tools)
+        self.max_turns = max_turns
+        self._definitions = [_declaration(tool, name) for tool in self.tools]
+        self._output: TypeAdapter[Any] | None = None
+        self._options = _options(options, name)
+        if output_type is not None:
+            self._output = _adapter(output_type)
+            self._options["text"] = _text_of(output_type, self._output)
+
+    def __repr__(self) -> str:
+        return f"Agent(name={self.name!r}, model={self.model.name!r}, tools={len(self.tools)})"
+
+    async def run(
+        self,
+        given: AgentInput,
+        *,
+        deps: Any = None,
+        ids: Ids | None = None,
+        clock: Clock = now,
+    ) -> Result[T]:
+        """Run to the end.
+
+        Args:
+            given: A text, or a list of items, texts and dicts: the whole conversation.
+            deps: For tools and instructions that take a `Context`.
+            ids: Where ids come from; seed it for repeatable runs.
+            clock: Gives seconds since 1970.
+
+        Raises:
+            RequestError: The input cannot be served as it stands.
+            RunError: The run failed.
+            OutputError: The answer does not fit the output type.
+        """
+        items = as_items(given)
+        response: Response | None = None
+        async for event in self.stream(items, deps=deps, ids=ids, clock=clock):
+            if isinstance(event, ResponseEvent):
+                response = event.response
+        if response is None:
+            raise ConfigurationError("the run gave no events: this is a bug, please report it")
+        if response.status == "failed":
+            why = response.error.message if response.error else "it did not say why"
+            raise RunError(f"{self.name} failed: {why}", response=response)
+        return Result(self._answer(response), [*items, *response.output], response)
+
+    def run_sync(self, given: AgentInput, *, deps: Any = None) -> Result[T]:
+        """`run`, for code that is not async."""
+        return anyio.run(lambda: self.run(given, deps=deps))
+
+    async def stream(
+        self,
+        given: AgentInput,
+        *,
+        deps: Any = None,
+        ids: Ids | None = None,
+        clock: Clock = now,
+    ) -> AsyncIterator[Event]:
+        """Run, and yield every event as it happens; the last one carries the response.
+
+        Raises:
+            RequestError: Before the first event, if the input cannot be served as it stands.
+        """
+        request = CreateResponse(model=self.name, input=as_items(given), store=False)
+        events = self.serve(request, deps=deps, ids=ids, clock=clock)
+        async with aclosing(cast("Any", events)):
+            async for event in events:
+                yield event
+
+    async def serve(
+        self,
+        request: CreateResponse,
+        *,
+        history: Sequence[Item] = (),
+        principal: str = "local",
+        deps: Any = None,
+        ids: Ids | None = None,
+        clock: Clock = now,
+    ) -> AsyncIterator[Event]:
+        """Answer a request as this agent: its own tools, instructions and options, and what
+        the request adds to them. This is how a Provider serves an agent as a model.
+        """
+        ids = ids or Ids()
+        full = request.model_copy(update=await self._filled(request, principal, deps, ids))
+        runnable = [tool for tool in self.tools if not isinstance(tool, FunctionTool)]
+        events = loop(
+            full,
+            model=self.model,
+            tools=runnable,
+            history=history,
+            principal=principal,
+            deps=deps,
+            ids=ids,
+            clock=clock,
+            max_turns=self.max_turns,
+            echo=request,
+        )
+        async with aclosing(cast("Any", events)):
+            async for event in events:
+                yield event
+
+    async def _filled(
+        self, request: CreateResponse, principal: str, deps: Any, ids: Ids
+    ) -> dict[str, Any]:
+        """The request's fields with the agent's own filled in where the request has none."""
+        scope = Scope(principal, request, "", request.items, ids, deps)
+        own = await self._instruct(scope)
+        instructions = "\n\n".join(text for text in (own, request.instructions) if text)
+        filled = {
+            field: value
+            for field, value in self._options.items()
+            if getattr(request, field, None) is None
+        }
+        filled["instructions"] = instructions or None
+        filled["tools"] = [*self._definitions, *(request.tools or [])] or None
+        return filled
+
+    async def _instruct(self, scope: Scope) -> str | None:
+        if self.instructions is None or isinstance(self.instructions, str):
+            return self.instructions
+        words = self.instructions(Context(scope))
+        return await words if inspect.isawaitable(words) else words
+
+    def _answer(self, response: Response) -> Any:
+        if self._output is None:
+            return response.output_text
+        said = [item for item in response.output if isinstance(item, Message)]
+        try:
+            return self._output.validate_json(said[-1].text if said else "")
+        except ValidationError as error:
+            raise OutputError(
+                f"{self.name}: the answer does not fit the output type: {error}", response=response
+            ) from error
+
+
+def as_items(given: AgentInput) -> list[Item]:
+    """Items of whatever a caller gives: texts become user messages, dicts are validated.
+
+    Raises:
+        ConfigurationError: A dict is no item.
+    """
+    if isinstance(given, str):
+        return [Message(role="user", content=given)]
+    return [_as_item(one, position) for position, one in enumerate(given)]
+
+
+def _as_item(one: Given, position: int) -> Item:
+    if isinstance(one, str):
+        return Message(role="user", content=one)
+    if isinstance(one, Wire):
+        return one
+    try:
+        return ITEM.validate_python(dict(one))
+    except (ValidationError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"input[{position}]: expected an item or text: {error}") from error
+
+
+def _declaration(tool: object, agent: str) -> ToolDefinition:
+    """The definition by which an agent's request asks for one of its own tools."""
+    if isinstance(tool, FunctionTool):
+        return tool
+    if isinstance(tool, Offer):
+        return ProviderFunction(name=tool.function.name)
+    if isinstance(tool, HostedTool):
+        return _DEFINITION.validate_python({"type": tool.type})
+    raise ConfigurationError(
+        f"Agent({agent!r}): expected tools to be @tool functions, hosted tools or FunctionTool "
+        f"definitions, got {type(tool).__name__}: decorate the function with @tool"
+    )
+
+
+_DEFINITION: TypeAdapter[ToolDefinition] = TypeAdapter(ToolDefinition)
+
+
+def _options(options: Mapping[str, Any] | None, agent: str) -> dict[str, Any]:
+    given = dict(options or {})
+    allowed = CreateResponse.model_fields.keys() - {
+        "model",
+        "input",
+        "tools",
+        "instructions",
+        "stream",
+    }
+    unknown = sorted(given.keys() - allowed)
+    if unknown:
+        raise ConfigurationError(
+            f"Agent({agent!r}): unknown options {', '.join(unknown)}: "
+            f"expected some of {', '.join(sorted(allowed))}"
+        )
+    try:
+        checked = CreateResponse.model_validate(given)
+    except ValidationError as error:
+        raise ConfigurationError(f"Agent({agent!r}): options: {error}") from error
+    return {field: getattr(checked, field) for field in given}
+
+
+def _adapter(output_type: type[Any]) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(output_type)
+    except PydanticSchemaGenerationError as error:
+        raise ConfigurationError(
+            f"output_type: expected a type with a JSON schema, got {output_type!r}: {error}"
+        ) from error
+
+
+def _text_of(output_type: type[Any], adapter: TypeAdapter[Any]) -> TextOptions:
+    schema: Json = adapter.json_schema()
+    if schema.get("type") != "object":
+        raise ConfigurationError(
+            f"output_type: expected a model, dataclass or TypedDict, got {output_type!r}: "
+            "wrap it in a model with one field"
+        )
+    name = getattr(output_type, "__name__", "answer")[:64]
+    return TextOptions(format=JsonSchemaFormat(name=name, json_schema=schema, strict=False))

@@ -1,0 +1,93 @@
+"""Closing: the events that finish an item which was cut short (law 4, no dangling calls).
+
+Above: `telling`. Below: `items.Draft`, which knows what was said and what was already finished.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from antiphon.items import (
+    AgentCall,
+    ArgumentsDone,
+    CodeDone,
+    CodeInterpreterCall,
+    CustomInputDone,
+    CustomToolCall,
+    Draft,
+    Event,
+    FunctionCall,
+    Item,
+    ItemDone,
+    McpCall,
+    OutputText,
+    Part,
+    PartDone,
+    ReasoningDone,
+    ReasoningText,
+    Refusal,
+    RefusalDone,
+    SummaryDone,
+    SummaryPartDone,
+    SummaryText,
+    TextDone,
+    ToolCall,
+)
+
+
+def closing(draft: Draft, index: int, reason: str) -> Iterator[Event]:
+    """The events that finish one open item: its texts, its parts, itself as incomplete.
+
+    Args:
+        draft: The item in the making.
+        index: Its output index.
+        reason: Why it was cut; kept on items that have a place for it.
+    """
+    item = draft.item()
+    item_id = item.id or ""
+    for position, passage in sorted(draft.summary.items()):
+        if not passage.closed:
+            yield from _summary(passage.finished(), item_id, index, position)
+    for position, passage in sorted(draft.parts.items()):
+        if not passage.closed:
+            yield from _part(passage.finished(), item_id, index, position)
+    yield from _written(draft, item, item_id, index)
+    yield ItemDone(output_index=index, item=_unfinished(item, reason))
+
+
+def _summary(part: Part, item_id: str, index: int, position: int) -> Iterator[Event]:
+    text = part.text if isinstance(part, SummaryText) else ""
+    yield SummaryDone(item_id=item_id, output_index=index, summary_index=position, text=text)
+    yield SummaryPartDone(item_id=item_id, output_index=index, summary_index=position, part=part)
+
+
+def _part(part: Part, item_id: str, index: int, position: int) -> Iterator[Event]:
+    at: dict[str, Any] = {"item_id": item_id, "output_index": index, "content_index": position}
+    if isinstance(part, Refusal):
+        yield RefusalDone(**at, refusal=part.refusal)
+    elif isinstance(part, ReasoningText):
+        yield ReasoningDone(**at, text=part.text)
+    elif isinstance(part, OutputText):
+        yield TextDone(**at, text=part.text)
+    yield PartDone(**at, part=part)
+
+
+def _written(draft: Draft, item: Item, item_id: str, index: int) -> Iterator[Event]:
+    """What the model was writing when it was cut: arguments, code, or a custom input."""
+    at: dict[str, Any] = {"item_id": item_id, "output_index": index}
+    if isinstance(item, FunctionCall | McpCall | ToolCall) and "arguments" not in draft.closed:
+        slug = "" if isinstance(item, ToolCall) else "response."
+        kind: Any = f"{slug}{item.type}_arguments.done"
+        yield ArgumentsDone(**at, type=kind, arguments=item.arguments)
+    elif isinstance(item, CodeInterpreterCall) and "code" not in draft.closed:
+        yield CodeDone(**at, code=item.code or "")
+    elif isinstance(item, CustomToolCall) and "input" not in draft.closed:
+        yield CustomInputDone(**at, input=item.input)
+
+
+def _unfinished(item: Item, reason: str) -> Item:
+    update: dict[str, object] = {}
+    if "status" in type(item).model_fields:
+        update["status"] = "incomplete"
+    if isinstance(item, ToolCall | AgentCall):
+        update["error"] = reason
+    return item.model_copy(update=update)

@@ -1,0 +1,72 @@
+"""Dispatch: run a turn's calls, side by side where they may, as one merged stream of events.
+
+Above: `loop`. Below: `tools.Call`. One call alone needs no task group; several share one, and
+a call that must run alone is a barrier between those before and those behind it.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
+from typing import Any, cast
+
+import anyio
+from anyio.streams.memory import MemoryObjectSendStream
+
+from antiphon.items import Event
+
+from .sampling import Pending
+
+log = logging.getLogger("antiphon.agents")
+
+
+async def dispatch(calls: Sequence[Pending]) -> AsyncIterator[Event]:
+    """Run the calls; events as they happen, each under its own output index."""
+    for group in _groups(calls):
+        running = _one(group[0]) if len(group) == 1 else _together(group)
+        async with aclosing(cast("Any", running)):
+            async for event in running:
+                yield event
+
+
+def _groups(calls: Sequence[Pending]) -> Iterator[list[Pending]]:
+    """Neighbours that may run beside each other; a barrier stands alone."""
+    group: list[Pending] = []
+    for call in calls:
+        if group and not (call.parallel and group[-1].parallel):
+            yield group
+            group = []
+        group.append(call)
+    if group:
+        yield group
+
+
+async def _one(pending: Pending) -> AsyncIterator[Event]:
+    """One call. A tool that raises is a bug of the tool, and its item says that it failed."""
+    running = pending.call.run()
+    try:
+        async with aclosing(cast("Any", running)):
+            async for event in running:
+                yield event
+    except Exception as error:
+        log.exception("%s broke while it ran", pending.name)
+        for event in pending.call.refuse(f"{pending.name} broke: {type(error).__name__}"):
+            yield event
+
+
+async def _together(group: Sequence[Pending]) -> AsyncIterator[Event]:
+    send, receive = anyio.create_memory_object_stream[Event](len(group) * 4)
+    async with anyio.create_task_group() as tasks:
+        for pending in group:
+            tasks.start_soon(_pump, pending, send.clone())
+        send.close()
+        with receive:
+            async for event in receive:
+                yield event
+
+
+async def _pump(pending: Pending, send: MemoryObjectSendStream[Event]) -> None:
+    with send:
+        running = _one(pending)
+        async with aclosing(cast("Any", running)):
+            async for event in running:
+                await send.send(event)

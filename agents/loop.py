@@ -1,0 +1,251 @@
+"""THE loop. Everything that runs a model with tools comes through this one generator.
+
+It asks the model, lets its words through, runs what the provider runs, puts the finished items
+back into the context, and asks again, until there is nothing left to run. In the client's
+process (`Agent`) and behind POST /v1/responses (`Provider`) it is the same code, and the same
+script gives the same events.
+
+Below: `menu` (what may be called), `sampling` (one turn), `dispatch` (running calls),
+`telling` (numbers, fold, endings). Not here: bytes, stores, what a client may see.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, cast
+
+import anyio
+
+from antiphon.errors import ModelError, ScriptError
+from antiphon.items import (
+    Clock,
+    CreateResponse,
+    Event,
+    Failed,
+    Ids,
+    Incomplete,
+    Item,
+    Lowered,
+    lower_one,
+    now,
+    opening,
+)
+from antiphon.models import Model, ModelRequest
+from antiphon.tools import HostedTool, Offer, Scope
+
+from .context import context_of
+from .dispatch import dispatch
+from .menu import Choice, Menu, build_menu
+from .sampling import Pending, Sampling
+from .telling import Telling
+
+log = logging.getLogger("antiphon.agents")
+
+MAX_TURNS = 1000
+"""A run that has not ended after this many turns never will."""
+
+
+async def loop(
+    request: CreateResponse,
+    *,
+    model: Model,
+    tools: Sequence[Offer | HostedTool] = (),
+    history: Sequence[Item] = (),
+    principal: str = "local",
+    deps: Any = None,
+    ids: Ids | None = None,
+    clock: Clock = now,
+    max_turns: int = MAX_TURNS,
+    echo: CreateResponse | None = None,
+) -> AsyncIterator[Event]:
+    """Run a request to its end; canonical events as everything happens.
+
+    Cancel it by cancelling the scope around it: the closing events of a cancelled response are
+    still yielded, so that whoever records the run synchronously gets its true end, and then
+    the cancellation goes on.
+
+    Args:
+        request: What is asked. Its `tools` declare what may be called.
+        model: Whom to ask.
+        tools: What can be run here; only what the request declares is offered to the model.
+        history: Items that come before the request's input (`previous_response_id`).
+        principal: Whose run it is.
+        deps: For tools that take a `Context`.
+        ids: Where ids come from; seed it for repeatable runs.
+        clock: Gives seconds since 1970.
+        max_turns: Samplings after which the run ends `incomplete`, reason `max_turns`.
+        echo: What the response repeats as its request, where that is not `request` itself
+            (an agent adds instructions and tools that are nobody's business).
+
+    Raises:
+        RequestError: Before the first event, if the request cannot be served as it stands.
+    """
+    ids = ids or Ids()
+    shown = echo or request
+    response = opening(shown, id=ids("resp"), created_at=int(clock()), model=model.name)
+    scope = Scope(principal, request, response.id, [*history, *request.items], ids, deps)
+    menu = build_menu(tools, scope, native=getattr(model, "native", ()))
+    run = _Run(
+        model=model,
+        menu=menu,
+        choice=Choice(menu, request.tool_choice),
+        scope=scope,
+        items=cast("list[Item]", scope.items),
+        context=context_of(history, request.items),
+        telling=Telling(response, clock=clock),
+        calls_left=request.max_tool_calls,
+        max_turns=max_turns,
+    )
+    for event in run.telling.begin():
+        yield event
+    turns = run.turns()
+    try:
+        async with aclosing(cast("Any", turns)):
+            async for event in turns:
+                yield event
+    except anyio.get_cancelled_exc_class():
+        for event in run.telling.cancel():
+            yield event
+        raise
+    except ScriptError:
+        raise
+    except ModelError as error:
+        for event in run.telling.fail(error.code, error.message):
+            yield event
+    except Exception as error:
+        log.exception("a run broke")
+        for event in run.telling.fail("server_error", f"internal error: {type(error).__name__}"):
+            yield event
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run: what it was given, and the items that it has so far."""
+
+    model: Model
+    menu: Menu
+    choice: Choice
+    scope: Scope
+    items: list[Item]
+    context: list[Lowered]
+    telling: Telling
+    calls_left: int | None
+    max_turns: int
+
+    async def turns(self) -> AsyncIterator[Event]:
+        """Turn after turn, and the end."""
+        memo: dict[int, bytes] = {}
+        tell = self.telling.tell
+        for _ in range(self.max_turns):
+            request = self._request(memo)
+            if request.max_output_tokens is not None and request.max_output_tokens <= 0:
+                for event in self.telling.cut("max_output_tokens"):
+                    yield event
+                return
+            first = len(self.telling.fold.drafts)
+            turn = Sampling(self.menu, self.scope, next_index=first, choice=self.choice)
+            spoken = turn.events(self.model, request)
+            async with aclosing(cast("Any", spoken)):
+                async for event in spoken:
+                    yield tell(event)
+            end = self._ending(turn)
+            if end is None:
+                async for event in self._execute(turn):
+                    yield event
+                end = self._after(turn)
+            if end is not None:
+                for event in end:
+                    yield event
+                return
+            self._remember(first)
+        for event in self.telling.cut("max_turns"):
+            yield event
+
+    def _request(self, memo: dict[int, bytes]) -> ModelRequest:
+        """What the model is asked now."""
+        asked = self.scope.request
+        left = asked.max_output_tokens
+        return ModelRequest(
+            items=self.context,
+            instructions=asked.instructions,
+            tools=self.menu.functions,
+            tool_choice=self.choice.lowered(),
+            max_output_tokens=None if left is None else left - self.telling.usage.output_tokens,
+            original=asked,
+            ids=self.scope.ids,
+            memo=memo,
+        )
+
+    def _ending(self, turn: Sampling) -> Iterator[Event] | None:
+        """How the response ends if the model broke or was cut; None if the turn is whole."""
+        ending = turn.ending
+        if ending is None:
+            raise ModelError("the model never said that it had ended", code="stream_cut")
+        self.telling.usage = self.telling.usage + ending.response.usage
+        if isinstance(ending, Failed):
+            fault = ending.response.error
+            if fault is None:
+                return self.telling.fail("server_error", "the model failed without saying why")
+            return self.telling.fail(fault.code, fault.message)
+        if isinstance(ending, Incomplete):
+            details = ending.response.incomplete_details
+            return self.telling.cut((details and details.reason) or "max_output_tokens")
+        return None
+
+    async def _execute(self, turn: Sampling) -> AsyncIterator[Event]:
+        """Run what may run, and tell the model why the rest did not."""
+        tell = self.telling.tell
+        runnable: list[Pending] = []
+        for position, pending in enumerate(turn.pending):
+            reason = self._refusal(pending, position, turn)
+            if reason is None:
+                runnable.append(pending)
+                continue
+            for event in pending.call.refuse(reason):
+                yield tell(event)
+        if runnable or turn.client_calls:
+            self.choice.met()
+        if runnable:
+            running = dispatch(runnable)
+            async with aclosing(cast("Any", running)):
+                async for event in running:
+                    yield tell(event)
+
+    def _refusal(self, pending: Pending, position: int, turn: Sampling) -> str | None:
+        """Why a call is not run; None reserves its place and lets it run (law 5)."""
+        if pending.name not in self.menu:
+            known = ", ".join(function.name for function in self.menu.functions) or "none"
+            return f"there is no tool named {pending.name!r}; you may call: {known}"
+        reason = self.choice.refusal(pending.name)
+        if reason is not None:
+            return reason
+        if self.scope.request.parallel_tool_calls is False and position + turn.client_calls > 0:
+            return "parallel_tool_calls is false: make one call at a time; make this one again"
+        if self.calls_left is not None:
+            if self.calls_left <= 0:
+                return "max_tool_calls is reached: no more tools run; answer with what you have"
+            self.calls_left -= 1
+        return None
+
+    def _after(self, turn: Sampling) -> Iterator[Event] | None:
+        """How the response ends when all calls of the turn have run; None asks the model again."""
+        if turn.client_calls:
+            return self.telling.complete()
+        if turn.pending:
+            return None
+        if self.choice.required:
+            return self.telling.fail(
+                "tool_choice_unmet",
+                "tool_choice demanded a call, but the model answered without one: "
+                "use a model that honours tool_choice, or leave it out",
+            )
+        return self.telling.complete()
+
+    def _remember(self, first: int) -> None:
+        """Put the turn's finished items where the next turn, and the tools, see them."""
+        drafts = self.telling.fold.drafts
+        for index in range(first, len(drafts)):
+            item = drafts[index].item()
+            self.items.append(item)
+            self.context.extend(lower_one(item, f"call_{len(self.items)}"))

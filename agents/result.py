@@ -1,0 +1,34 @@
+"""`Result`: what a run gave, read off its terminal response."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from antiphon.items import Item, Response, Usage
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Result(Generic[T]):
+    """A finished run.
+
+    Attributes:
+        output: The answer: text, or a value of the agent's output type.
+        items: The whole conversation, input and output; hand it to the next run.
+        response: The terminal response; its `status` is `completed` or `incomplete`.
+    """
+
+    output: T
+    items: Sequence[Item]
+    response: Response
+
+    @property
+    def output_text(self) -> str:
+        """The text of all messages that the run wrote."""
+        return self.response.output_text
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens used by all samplings of the run."""
+        return self.response.usage or Usage()

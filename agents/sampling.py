@@ -1,0 +1,177 @@
+"""One sampling: what the model says in one turn, lifted into the response.
+
+Above: `loop`. Below: `models` (events with ids of their own) and `menu` (where names lead).
+Text, reasoning and the client's calls pass through under the response's own ids and indexes;
+a call that the provider runs becomes its tool's own item from its first event on.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, cast
+
+from antiphon.errors import ModelError
+from antiphon.items import (
+    ArgumentsDelta,
+    Completed,
+    Event,
+    Failed,
+    FunctionCall,
+    Incomplete,
+    ItemAdded,
+    ItemDone,
+    ResponseEvent,
+)
+from antiphon.models import Model, ModelRequest
+from antiphon.tools import Call, Scope, Slot
+
+from .menu import Choice, Menu
+from .stray import Stray
+
+
+@dataclass(slots=True)
+class Pending:
+    """A call that the provider is to run when the turn is over."""
+
+    name: str
+    call: Call
+    slot: Slot
+    parallel: bool
+
+
+class _Route:
+    """Where the events of one of the model's items go."""
+
+    __slots__ = ("call", "item_id", "name", "output_index", "parallel", "wrote")
+
+    def __init__(self, output_index: int) -> None:
+        self.item_id = ""
+        self.output_index = output_index
+        self.call: Call | None = None
+        self.name = ""
+        self.parallel = True
+        self.wrote = False
+
+
+class Sampling:
+    """One turn of the model.
+
+    Attributes:
+        pending: Provider-run calls whose arguments are whole, in output order.
+        client_calls: How many calls the client is to run.
+        ending: How the model ended: `Completed`, `Incomplete` or `Failed`.
+        next_index: The output index that the next item gets.
+    """
+
+    def __init__(self, menu: Menu, scope: Scope, *, next_index: int, choice: Choice) -> None:
+        self.pending: list[Pending] = []
+        self.client_calls = 0
+        self.ending: ResponseEvent | None = None
+        self.next_index = next_index
+        self._menu = menu
+        self._scope = scope
+        self._choice = choice
+        self._routes: dict[int, _Route] = {}
+
+    async def events(self, model: Model, request: ModelRequest) -> AsyncIterator[Event]:
+        """Ask the model; its events, under the response's ids.
+
+        Raises:
+            ModelError: The model broke off, or said what no model may say.
+        """
+        routes = self._routes
+        stream = cast("Any", model.stream(request))
+        async with aclosing(stream):
+            async for event in stream:
+                index = getattr(event, "output_index", None)
+                if index is None:
+                    self._note(event)
+                    continue
+                kind = type(event)
+                if kind is ItemAdded:
+                    for told in self._added(event):
+                        yield told
+                    continue
+                route = routes.get(index)
+                if route is None:
+                    raise ModelError(
+                        f"the model sent {event.type} for an item that it never added",
+                        code="invalid_stream",
+                    )
+                if route.call is not None:
+                    for told in self._written(route, route.call, event):
+                        yield told
+                    continue
+                event.output_index = route.output_index
+                if kind is ItemDone:
+                    self._finished(route, event)
+                else:
+                    event.item_id = route.item_id
+                yield event
+        if self.ending is None:
+            raise ModelError("the model's stream ended before its last event", code="stream_cut")
+
+    def _note(self, event: Event) -> None:
+        if isinstance(event, Completed | Incomplete | Failed):
+            self.ending = event
+
+    def _added(self, event: ItemAdded) -> Iterable[Event]:
+        item = event.item
+        route = _Route(self.next_index)
+        self._routes[event.output_index] = route
+        self.next_index += 1
+        if isinstance(item, FunctionCall):
+            return self._called(route, item)
+        item.id = route.item_id = self._scope.ids.item(item.type or "")
+        event.output_index = route.output_index
+        return (event,)
+
+    def _called(self, route: _Route, item: FunctionCall) -> Iterator[Event]:
+        """A function is named: the client's stays a function call, ours becomes its own item."""
+        name = route.name = item.name
+        client = self._menu.clients.get(name)
+        if client is not None and self._choice.refusal(name) is None:
+            route.item_id = self._scope.ids.item("function_call")
+            item.id, item.name, item.namespace = route.item_id, client.name, client.namespace
+            yield ItemAdded(output_index=route.output_index, item=item)
+            return
+        offer = self._menu.offers.get(name)
+        kind = "antiphon:tool_call" if offer is None else offer.item_type
+        slot = Slot(self._scope.ids.item(kind), route.output_index)
+        route.item_id = slot.item_id
+        call: Call = Stray(name, slot) if offer is None else offer.begin(item, slot, self._scope)
+        route.call = call
+        route.parallel = offer is None or offer.parallel
+        yield from call.open()
+        if item.arguments:
+            route.wrote = True
+            yield from call.write(item.arguments)
+
+    def _written(self, route: _Route, call: Call, event: Event) -> Iterable[Event]:
+        """The model goes on writing a call that we run."""
+        if isinstance(event, ArgumentsDelta):
+            route.wrote = True
+            return call.write(event.delta)
+        if isinstance(event, ItemDone) and isinstance(event.item, FunctionCall):
+            return self._whole(route, call, event.item)
+        return ()  # ArgumentsDone says nothing that ItemDone does not
+
+    def _whole(self, route: _Route, call: Call, item: FunctionCall) -> Iterator[Event]:
+        if item.status == "incomplete":
+            return  # cut by tokens: it will not run, and is closed with the turn
+        if item.arguments and not route.wrote:
+            yield from call.write(item.arguments)
+        yield from call.ready(item.arguments)
+        slot = Slot(route.item_id, route.output_index)
+        self.pending.append(Pending(route.name, call, slot, route.parallel))
+
+    def _finished(self, route: _Route, event: ItemDone) -> None:
+        """An item that passes through is finished: it keeps its id, and a call is counted."""
+        item = event.item
+        item.id = route.item_id
+        if isinstance(item, FunctionCall):
+            client = self._menu.clients.get(route.name)
+            if client is not None:
+                item.name, item.namespace = client.name, client.namespace
+            if item.status != "incomplete":
+                self.client_calls += 1

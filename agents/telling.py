@@ -1,0 +1,94 @@
+"""Telling: the one place where events are numbered and folded, and where a run is ended.
+
+Above: `loop`, which tells every event through here. Below: `items.Fold`, which alone builds
+the response. Whatever ends a run, nothing is left open: `close` finishes every item first.
+"""
+
+from collections.abc import Iterator
+
+from antiphon.items import (
+    Clock,
+    Completed,
+    Created,
+    Event,
+    Failed,
+    Fault,
+    Fold,
+    Incomplete,
+    IncompleteDetails,
+    InProgress,
+    Response,
+    Usage,
+)
+
+from .closing import closing
+
+
+class Telling:
+    """What has been told of one response, from its first event to its last.
+
+    Args:
+        response: The response as it stands before the model has spoken.
+        clock: Gives seconds since 1970.
+    """
+
+    __slots__ = ("_clock", "_number", "_response", "fold", "usage")
+
+    def __init__(self, response: Response, *, clock: Clock) -> None:
+        self.fold = Fold()
+        self.usage = Usage()
+        self._response = response
+        self._clock = clock
+        self._number = 0
+
+    def tell(self, event: Event) -> Event:
+        """Number an event and fold it; it goes out next."""
+        event.sequence_number = self._number
+        self._number += 1
+        self.fold.add(event)
+        return event
+
+    def begin(self) -> Iterator[Event]:
+        """The first two events."""
+        yield self.tell(Created(response=self._response))
+        yield self.tell(InProgress(response=self._response))
+
+    def complete(self) -> Iterator[Event]:
+        """The end: all went well."""
+        yield self.tell(Completed(response=self._ended("completed")))
+
+    def cut(self, reason: str) -> Iterator[Event]:
+        """The end, too early (max_output_tokens, max_turns, content_filter ...)."""
+        yield from self.close(reason)
+        details = IncompleteDetails(reason=reason)
+        yield self.tell(Incomplete(response=self._ended("incomplete", incomplete_details=details)))
+
+    def cancel(self) -> Iterator[Event]:
+        """The end: somebody asked for it."""
+        yield from self.close("cancelled")
+        details = IncompleteDetails(reason="cancelled")
+        yield self.tell(Incomplete(response=self._ended("cancelled", incomplete_details=details)))
+
+    def fail(self, code: str, message: str) -> Iterator[Event]:
+        """The end: something broke."""
+        yield from self.close(message)
+        fault = Fault(code=code, message=message)
+        yield self.tell(Failed(response=self._ended("failed", error=fault)))
+
+    def close(self, reason: str) -> Iterator[Event]:
+        """Finish every item that is still open, as incomplete."""
+        for index in sorted(self.fold.drafts):
+            draft = self.fold.drafts[index]
+            if draft.whole is None:
+                for event in closing(draft, index, reason):
+                    yield self.tell(event)
+
+    def _ended(self, status: str, **fields: object) -> Response:
+        return self.fold.response.model_copy(
+            update={
+                "status": status,
+                "completed_at": int(self._clock()) if status == "completed" else None,
+                "usage": self.usage,
+                **fields,
+            }
+        )

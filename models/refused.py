@@ -1,0 +1,117 @@
+"""What servers say when they do not answer, as `ModelError`s that may be shown to anybody.
+
+Above: `transport` and the adapters. Not here: whether to ask again (`retry`).
+"""
+
+import re
+from collections.abc import Callable, Collection
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, cast
+
+import httpx2
+from pydantic_core import from_json
+
+from antiphon.errors import ModelError
+from antiphon.items import Clock
+
+_WORDS: Final = 1000  # characters of an upstream's message that are passed on
+_BODY: Final = 65_536  # bytes of a refusal that are read
+_CODES: Final = {
+    400: "invalid_request",
+    401: "authentication_error",
+    403: "permission_denied",
+    404: "not_found",
+    408: "timeout",
+    409: "conflict",
+    413: "request_too_large",
+    422: "invalid_request",
+    429: "rate_limit_exceeded",
+}
+
+
+def unreached(error: httpx2.HTTPError, host: str) -> ModelError:
+    """The server was not reached, or was gone before it had said anything."""
+    kind = type(error).__name__
+    if isinstance(error, httpx2.ReadTimeout | httpx2.WriteTimeout):
+        return ModelError(f"{host} did not answer in time ({kind})", code="timeout")
+    again = isinstance(error, httpx2.TransportError) and not isinstance(
+        error, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError
+    )
+    return ModelError(
+        f"{host} could not be asked ({kind}): is it running, and is base_url right?",
+        code="connection_error" if again else "bad_connection",
+    )
+
+
+async def refused(
+    response: httpx2.Response, host: str, clean: Callable[[str], str], clock: Clock
+) -> ModelError:
+    """The server answered with a status that is no success; reads what it says of it."""
+    body = b""
+    try:
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) >= _BODY:
+                break
+    except httpx2.HTTPError:
+        pass  # the status says enough
+    status = response.status_code
+    code, message = said(body[:_BODY])
+    if code is None:
+        code = _CODES.get(status, "server_error" if status >= 500 else "invalid_request")
+    message = clean(message) or "it says no more"
+    return ModelError(
+        f"{host} answered {status}: {message}",
+        code=clean(code),
+        status=status,
+        retry_after=retry_after(response.headers, clock),
+    )
+
+
+def said(body: bytes) -> tuple[str | None, str]:
+    """The code and the message of an error body, in any of the shapes that servers use."""
+    try:
+        value: Any = from_json(body)
+    except ValueError:
+        text = body.decode("utf-8", "replace").strip()
+        return None, "" if text.startswith("<") else text[:_WORDS]  # a proxy's page helps nobody
+    return fault(value)
+
+
+def fault(value: Any) -> tuple[str | None, str]:
+    """The code and the message of an error object: `{error: {...}}`, `{error: "..."}`,
+    `{code, message}` or `{detail}`.
+    """
+    if not isinstance(value, dict):
+        return None, str(value)[:_WORDS]
+    fields = cast("dict[str, Any]", value)
+    inner = fields.get("error")
+    if isinstance(inner, dict):
+        return fault(inner)
+    code: Any = fields.get("code") or fields.get("type")
+    told = inner or fields.get("message") or fields.get("detail") or ""
+    words = told if isinstance(told, str) else str(told)
+    named = isinstance(code, str) and re.fullmatch(r"[\w.:-]{1,64}", code) is not None
+    return (code if named and code != "error" else None), words[:_WORDS]
+
+
+def without(secrets: Collection[str], text: str) -> str:
+    """A text with every secret in it blotted out: some servers repeat the key they were given."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
+
+
+def retry_after(headers: httpx2.Headers, clock: Clock) -> float | None:
+    """Seconds that a server asks us to wait (RFC 9110, 10.2.3: seconds, or a date)."""
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - clock()
+        except ValueError:
+            return None
+    return max(seconds, 0.0) if seconds < float("inf") else None

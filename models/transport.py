@@ -1,0 +1,240 @@
+"""One HTTP server that answers with events: connections, retries, and answers as they arrive.
+
+Above: the adapters (`responses`, `chat`), which know what the bytes mean. Below: httpx2,
+`clients`, `retry`, `sse`. Secrets go into request headers and nowhere else: no error, `repr` or
+log line of this room holds one.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+
+import anyio
+import httpx2
+
+from antiphon.errors import ConfigurationError, ModelError
+from antiphon.items import Clock, now
+
+from .clients import checked, chosen, client
+from .loops import PerLoop
+from .refused import refused, unreached, without
+from .sse import Frame, SseReader
+
+_TELLTALE = ("auth", "key", "token", "secret", "cookie")
+
+
+class Answer:
+    """What a server sends back, while it arrives.
+
+    Attributes:
+        streams: Whether it is a stream of events; else it is one JSON object.
+        host: Who answers, for errors.
+    """
+
+    __slots__ = ("_chunks", "_first", "_response", "host", "streams")
+
+    def __init__(self, response: httpx2.Response, host: str) -> None:
+        self.streams = "json" not in response.headers.get("content-type", "")
+        self.host = host
+        self._response = response
+        encoded = response.headers.get("content-encoding", "identity") != "identity"
+        self._chunks = response.aiter_bytes() if encoded else response.aiter_raw()
+        self._first = b""
+
+    async def begin(self) -> None:
+        """Have the first bytes of the body: a server that dies before has said nothing.
+
+        Raises:
+            httpx2.HTTPError: It died.
+        """
+        self._first = await anext(self._chunks, b"")
+
+    async def frames(self) -> AsyncGenerator[list[Frame], None]:
+        """The events that each network chunk completes.
+
+        Raises:
+            ModelError: The connection broke (`stream_cut`), or an event is too large.
+        """
+        reader = SseReader()
+        chunk = self._first
+        while chunk:
+            if frames := reader.feed(chunk):
+                yield frames
+            chunk = await self._more()
+
+    async def read(self) -> bytes:
+        """All of it.
+
+        Raises:
+            ModelError: The connection broke (`stream_cut`).
+        """
+        parts = [self._first]
+        while part := await self._more():
+            parts.append(part)
+        return b"".join(parts)
+
+    async def aclose(self) -> None:
+        """Give the connection back, or up, where the answer is not at its end."""
+        await self._chunks.aclose()
+        await self._response.aclose()
+
+    async def _more(self) -> bytes:
+        """The next chunk; empty at the end."""
+        try:
+            return await anext(self._chunks, b"")
+        except httpx2.HTTPError as error:
+            raise ModelError(
+                f"{self.host} broke off in the middle of its answer ({type(error).__name__}); "
+                "what it said before stands",
+                code="stream_cut",
+            ) from error
+
+
+class Transport:
+    """Posts to one server.
+
+    Args:
+        base_url: Such as `https://host/v1`; paths are appended to it.
+        api_key: Sent as a bearer token; None sends none.
+        headers: Sent with every request.
+        http_client: One's own; it stays one's own to close.
+        retries: How often to ask again when it fails before the first token: connection errors,
+            408, 409, 429 and 5xx; `Retry-After` is honoured.
+        fast: See `clients.client`.
+        sleep: Waits seconds.
+        clock: Gives seconds since 1970.
+
+    Raises:
+        ConfigurationError: The URL, the client or `retries` is not what it should be.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        http_client: httpx2.AsyncClient | None = None,
+        retries: int = 2,
+        fast: bool | None = None,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        clock: Clock = now,
+    ) -> None:
+        if retries < 0:
+            raise ConfigurationError(f"retries: expected 0 or more; got {retries}")
+        url = _url(base_url)
+        self.host = f"{url.scheme}://{url.netloc.decode('ascii')}"
+        self._url = url
+        self._headers = _headers(api_key, headers or {})
+        self._secrets = [
+            value.removeprefix("Bearer ")
+            for name, value in self._headers.items()
+            if value and any(word in name for word in _TELLTALE)
+        ]
+        if url.password:
+            self._secrets.append(url.password)
+        self._own = checked(http_client)
+        if self._own is not None and fast is not None:
+            raise ConfigurationError(
+                "expected `http_client` or `fast`; got both: leave `fast` out, "
+                "since your client has its own transport"
+            )
+        if fast:
+            chosen(fast)  # says at once if something is missing
+        self._clients = PerLoop(lambda: client(fast))
+        self._retries = retries
+        self._sleep = sleep
+        self._clock = clock
+
+    def __repr__(self) -> str:
+        return f"<Transport to {self.host}>"
+
+    @asynccontextmanager
+    async def post(self, path: str, body: bytes) -> AsyncGenerator[Answer]:
+        """Ask, and have the beginning of the answer.
+
+        Raises:
+            ModelError: The server was not reached (`connection_error`, `timeout`), or refused
+                (with its status, its message, and the seconds that it asks us to wait).
+        """
+        answer = await self._ask(path, body)
+        try:
+            yield answer
+        finally:
+            with anyio.CancelScope(shield=True):
+                await answer.aclose()
+
+    def clean(self, text: str) -> str:
+        """A text with our secrets blotted out, since some servers repeat what they were given."""
+        return without(self._secrets, text)
+
+    async def aclose(self) -> None:
+        """Close the connections that are not the user's own."""
+        await self._clients.aclose()
+
+    async def _ask(self, path: str, body: bytes) -> Answer:
+        try:
+            return await self._try(path, body)
+        except ModelError as error:
+            if not self._retries:
+                raise
+            # Imported late: most requests never come here.
+            from .retry import again, transient
+
+            if not transient(error):
+                raise
+            failed = error
+        return await again(
+            lambda: self._try(path, body), failed, tries=self._retries, sleep=self._sleep
+        )
+
+    async def _try(self, path: str, body: bytes) -> Answer:
+        http = self._own or await self._clients.get()
+        request = http.build_request("POST", self._at(path), content=body, headers=self._headers)
+        try:
+            response = await http.send(request, stream=True)
+        except httpx2.HTTPError as error:
+            raise unreached(error, self.host) from error
+        try:
+            if not response.is_success:
+                raise await refused(response, self.host, self.clean, self._clock)
+            answer = Answer(response, self.host)
+            await answer.begin()
+        except httpx2.HTTPError as error:
+            await response.aclose()
+            raise unreached(error, self.host) from error
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await response.aclose()
+            raise
+        return answer
+
+    def _at(self, path: str) -> httpx2.URL:
+        """A URL under the base; a query there (`?api-version=...`) stays at the end."""
+        before, mark, query = self._url.raw_path.partition(b"?")
+        return self._url.copy_with(raw_path=before.rstrip(b"/") + path.encode() + mark + query)
+
+
+def _url(given: str) -> httpx2.URL:
+    try:
+        url = httpx2.URL(given)
+    except (httpx2.InvalidURL, TypeError):
+        url = httpx2.URL("")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ConfigurationError(
+            "base_url: expected a URL such as http://localhost:11434/v1; "
+            f"got {url.copy_with(username=None, password=None, query=None)!s}: "
+            "begin it with http:// or https://"
+        )
+    return url
+
+
+def _headers(api_key: str | None, more: Mapping[str, str]) -> dict[str, str]:
+    headers = {
+        "content-type": "application/json",
+        "accept": "text/event-stream, application/json",
+        "accept-encoding": "identity",  # compressed events come late
+    }
+    if api_key:
+        headers["authorization"] = f"Bearer {api_key}"
+    headers.update({name.lower(): value for name, value in more.items()})
+    return headers

@@ -1,0 +1,156 @@
+"""From pieces to events: what an engine or a script yields, told by the writer.
+
+Above: `engine` and `scripted`. Below: `speech` (the pieces), `writer` (the events). Not here:
+where pieces come from.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from pydantic_core import to_json
+
+from antiphon.errors import AntiphonError, ModelError
+from antiphon.items import Event
+
+from .speech import Failure, FunctionCall, Reasoning, Refusal, Speech, Stop, Text, Usage
+from .writer import Writer
+
+_KINDS = "Text, Reasoning, Refusal, FunctionCall, Usage, Stop or Failure"
+
+
+async def tell(
+    pieces: AsyncGenerator[Speech, None], writer: Writer, name: str
+) -> AsyncIterator[Event]:
+    """All events of one sampling; `pieces` is closed when it ends, however it ends.
+
+    Args:
+        pieces: What is said, in order.
+        writer: A fresh one.
+        name: Whose words they are, for errors.
+
+    Raises:
+        ModelError: Something that is no piece was yielded (`bad_engine`), or the engine raised
+            (`server_error`, with only the type of what it raised; the cause is chained).
+    """
+    voice = Voice(writer, name)
+    async with aclosing(pieces):
+        while (piece := await _next(pieces, name)) is not None:
+            for event in voice.say(piece):
+                yield event
+            if voice.failed:
+                return
+            if isinstance(piece, FunctionCall) and isinstance(piece.arguments, AsyncIterable):
+                fragments = aiter(piece.arguments)
+                while (fragment := await _next(fragments, name)) is not None:
+                    for event in voice.write(fragment):
+                        yield event
+        for event in voice.end():
+            yield event
+
+
+async def _next(pieces: AsyncIterator[Any], name: str) -> Any:
+    """The next piece, or None at the end; user code's own exceptions become ModelErrors."""
+    try:
+        return await anext(pieces)
+    except StopAsyncIteration:
+        return None
+    except AntiphonError:
+        raise
+    except Exception as error:
+        raise ModelError(f"the engine {name!r} raised {type(error).__name__}") from error
+
+
+class Voice:
+    """Hands pieces to the writer one by one, and knows what may follow what.
+
+    A call whose arguments came as text stays open until the next piece: a `Stop` that follows
+    at once may mean that it was cut.
+    """
+
+    __slots__ = ("_name", "_open", "_stop", "_writer", "failed")
+
+    def __init__(self, writer: Writer, name: str) -> None:
+        self._writer = writer
+        self._name = name
+        self._open = False
+        self._stop: Stop | None = None
+        self.failed = False
+
+    def say(self, piece: Speech) -> list[Event]:
+        """The events of one piece; those of streamed arguments come by `write`."""
+        writer = self._writer
+        if isinstance(piece, Usage):
+            writer.usage = piece
+            return []
+        if self._stop is not None:
+            raise self._wrong("nothing but Usage after Stop", piece, "yield Stop last")
+        if isinstance(piece, Stop):
+            self._stop = piece
+            return []
+        if isinstance(piece, Failure):
+            self.failed = True
+            return writer.fail(piece.code, piece.message)
+        events = self._end_call()
+        if isinstance(piece, Text):
+            events += writer.text(self._string(piece.text, piece))
+        elif isinstance(piece, Reasoning):
+            events += writer.reasoning(self._string(piece.text, piece), summary=piece.summary)
+        elif isinstance(piece, Refusal):
+            events += writer.refusal(self._string(piece.text, piece))
+        else:
+            events += self._call(piece)
+        return events
+
+    def write(self, fragment: str) -> list[Event]:
+        """A fragment of the arguments of the call that was said last."""
+        return self._writer.arguments("call", self._string(fragment, fragment))
+
+    def end(self) -> list[Event]:
+        """The engine has nothing more to say."""
+        if self._stop is not None:
+            return self._writer.stop(self._stop.reason)
+        return self._writer.complete()
+
+    def _end_call(self) -> list[Event]:
+        if not self._open:
+            return []
+        self._open = False
+        return self._writer.end_call("call")
+
+    def _call(self, piece: Any) -> list[Event]:
+        if not isinstance(piece, FunctionCall):
+            hint = "wrap it: yield Text(...)" if isinstance(piece, str) else "yield one of these"
+            raise self._wrong(_KINDS, piece, hint)
+        if not self._string(piece.name, piece):
+            raise self._wrong("a FunctionCall with a name", piece, "name one of request.tools")
+        events = self._writer.call("call", piece.name, piece.call_id)
+        self._open = True
+        arguments: Any = piece.arguments
+        if isinstance(arguments, str):
+            events += self._writer.arguments("call", arguments)
+        elif isinstance(arguments, Mapping):
+            events += self._writer.arguments("call", self._json(piece.arguments))
+            events += self._end_call()
+        elif not isinstance(arguments, AsyncIterable):
+            wanted = "arguments that are a dict, JSON text, or an async iterable of fragments"
+            raise self._wrong(wanted, arguments, "build one of these")
+        return events
+
+    def _json(self, arguments: object) -> str:
+        try:
+            return to_json(arguments).decode()
+        except ValueError as error:
+            problem = "arguments that are JSON values throughout"
+            raise self._wrong(problem, arguments, "convert what JSON cannot hold") from error
+
+    def _string(self, value: Any, piece: Any) -> str:
+        if not isinstance(value, str):
+            raise self._wrong("text", value, f"give {type(piece).__name__} a str")
+        return value
+
+    def _wrong(self, wanted: str, got: Any, cure: str) -> ModelError:
+        kind = type(got).__name__
+        return ModelError(
+            f"the engine {self._name!r}: expected {wanted}; got {kind}: {cure}", code="bad_engine"
+        )

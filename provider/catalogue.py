@@ -1,0 +1,148 @@
+"""The catalogue: every name that a request's `model` may say, and who answers to it."""
+
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from antiphon.agents import Agent, loop
+from antiphon.errors import ConfigurationError, RequestError
+from antiphon.items import Clock, CreateResponse, Event, Ids, Item, ToolDefinition
+from antiphon.models import Model
+from antiphon.tools import HostedTool, Offer
+
+
+class Upstream(Protocol):
+    """A server of models whose names it knows better than we do."""
+
+    def model(self, name: str) -> Model:
+        """The model of this name; whether it exists is known when it is asked."""
+        ...
+
+    async def names(self) -> list[str]:
+        """The names that the server lists.
+
+        Raises:
+            ModelError: It cannot be asked.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Give back connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request on its way into the loop."""
+
+    request: CreateResponse
+    history: Sequence[Item]
+    principal: str
+    ids: Ids
+    clock: Clock
+
+
+class Catalogue:
+    """Models and agents by name, in one namespace.
+
+    Args:
+        models: Models that requests may name.
+        agents: Agents, each served as a model of its name.
+        upstream: Where names that are none of these lead.
+        tools: What the provider can run for any model.
+        default_tools: Definitions added to every request to a model that does not have them.
+
+    Raises:
+        ConfigurationError: Two have one name, or there is nothing to serve.
+    """
+
+    def __init__(
+        self,
+        *,
+        models: Iterable[Model],
+        agents: Iterable[Agent[Any]],
+        upstream: Upstream | None,
+        tools: Sequence[Offer | HostedTool],
+        default_tools: Sequence[ToolDefinition],
+    ) -> None:
+        self._default_tools = default_tools
+        self._upstream = upstream
+        self._tools = tools
+        self._named: dict[str, Model | Agent[Any]] = {}
+        for one in (*models, *agents):
+            if one.name in self._named:
+                raise ConfigurationError(
+                    f"two models or agents are named {one.name!r}: give each its own name"
+                )
+            self._named[one.name] = one
+        if not self._named and upstream is None:
+            raise ConfigurationError(
+                "Provider: expected at least one model, agent or upstream, got none"
+            )
+
+    async def names(self) -> list[str]:
+        """Every name, the upstream's last."""
+        listed = [] if self._upstream is None else await self._upstream.names()
+        return [*self._named, *(name for name in listed if name not in self._named)]
+
+    def answer(self, asked: Asked) -> AsyncGenerator[Event, None]:
+        """The events of whoever the request names.
+
+        Raises:
+            RequestError: 404 for a name that nobody here has.
+        """
+        who = self._find(asked.request.model)
+        given: dict[str, Any] = {
+            "history": asked.history,
+            "principal": asked.principal,
+            "ids": asked.ids,
+            "clock": asked.clock,
+        }
+        if isinstance(who, Agent):
+            events = who.serve(asked.request, **given)
+        else:
+            request = self._with_defaults(asked.request)
+            events = loop(request, model=who, tools=self._tools, echo=asked.request, **given)
+        return cast("AsyncGenerator[Event, None]", events)
+
+    def _with_defaults(self, request: CreateResponse) -> CreateResponse:
+        declared = {(tool.type, getattr(tool, "name", None)) for tool in request.tools or ()}
+        added = [
+            tool
+            for tool in self._default_tools
+            if (tool.type, getattr(tool, "name", None)) not in declared
+        ]
+        if not added:
+            return request
+        return request.model_copy(update={"tools": [*(request.tools or []), *added]})
+
+    def _find(self, name: str | None) -> Model | Agent[Any]:
+        if name is None and len(self._named) == 1 and self._upstream is None:
+            return next(iter(self._named.values()))
+        if name is None:
+            raise RequestError(
+                f"model: expected a name, got none: this provider has {self._listing()}",
+                param="model",
+                code="missing_required_parameter",
+            )
+        if name in self._named:
+            return self._named[name]
+        if self._upstream is not None:
+            return self._upstream.model(name)
+        raise RequestError(
+            f"model: there is no {name!r} here: this provider has {self._listing()}",
+            param="model",
+            code="model_not_found",
+            status=404,
+            type="not_found_error",
+        )
+
+    def _listing(self) -> str:
+        return ", ".join(sorted(self._named)) or "those that its upstream lists at /v1/models"
+
+    async def aclose(self) -> None:
+        """Give back every model's connections."""
+        for one in self._named.values():
+            await (one.model if isinstance(one, Agent) else one).aclose()
+        if self._upstream is not None:
+            await self._upstream.aclose()

@@ -1,0 +1,80 @@
+"""The line to one client: its answer's head and bytes, kept alive while there is nothing to say.
+
+While a tool runs, a stream gets an SSE comment and a slow JSON answer leading white space, so
+that no proxy gives up; and a client that leaves is noticed at once, which ends its response.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import anyio
+from starlette.types import Receive, Send
+
+from .sse import KEEP_ALIVE
+
+KEEP_ALIVE_SECONDS = 15.0
+Write: TypeAlias = Callable[[bytes], Awaitable[None]]
+
+
+class Line:
+    """One HTTP answer on its way out.
+
+    Args:
+        receive: ASGI's.
+        send: ASGI's.
+        streaming: Whether the answer is a stream of events, or one JSON body.
+        quiet: Seconds without a byte after which the line is kept alive.
+    """
+
+    def __init__(
+        self, receive: Receive, send: Send, *, streaming: bool, quiet: float = KEEP_ALIVE_SECONDS
+    ) -> None:
+        self._receive = receive
+        self._send = send
+        self._streaming = streaming
+        self._quiet = quiet
+        self._started = False
+        self._last = anyio.current_time()
+        self._lock = anyio.Lock(fast_acquire=True)
+
+    async def answer(self, work: Callable[[Write], Awaitable[None]]) -> None:
+        """Do the work of the answer while the line is watched; `work` is given `write`.
+
+        When the client leaves, the work is cancelled and this returns.
+        """
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._watch, tasks.cancel_scope)
+            await work(self.write)
+            await self._end()
+            tasks.cancel_scope.cancel()
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes; the head goes first."""
+        async with self._lock:
+            if not self._started:
+                await self._start()
+            self._last = anyio.current_time()
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def _end(self) -> None:
+        async with self._lock:
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _start(self) -> None:
+        self._started = True
+        kind = b"text/event-stream; charset=utf-8" if self._streaming else b"application/json"
+        headers = [(b"content-type", kind), (b"cache-control", b"no-store")]
+        if self._streaming:
+            headers.append((b"x-accel-buffering", b"no"))
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def _watch(self, scope: anyio.CancelScope) -> None:
+        """Keep the line alive, until the client leaves."""
+        while True:
+            with anyio.move_on_after(self._quiet):
+                message = await self._receive()
+                if message["type"] == "http.disconnect":
+                    scope.cancel()
+                    return
+            if anyio.current_time() - self._last >= self._quiet:
+                await self.write(KEEP_ALIVE if self._streaming else b" ")

@@ -1,0 +1,269 @@
+"""The view: what one client sees of canonical events, decided once when the response is created.
+
+A view is a plain value, kept with the response, so that whoever follows it later sees the very
+same stream. It only renames and leaves out; it numbers last, so that no number is missing.
+
+Above: `respond`, `sse`. Not here: bytes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from pydantic_core import to_json
+
+from antiphon.items import (
+    BUILT_IN,
+    AgentCall,
+    AgentEvent,
+    AgentTool,
+    ApprovalRequest,
+    ArgumentsDelta,
+    ArgumentsDone,
+    CallStatus,
+    CodeInterpreterCall,
+    CodeOutputDelta,
+    Content,
+    CreateResponse,
+    Event,
+    FileSearchCall,
+    Item,
+    ItemAdded,
+    ItemDone,
+    Json,
+    McpApprovalRequest,
+    McpCall,
+    McpServerTool,
+    Message,
+    ProviderFunction,
+    Reasoning,
+    ReasoningDelta,
+    ReasoningDone,
+    Response,
+    ResponseEvent,
+    ToolCall,
+    ToolDefinition,
+    ToolProgress,
+    UnknownEvent,
+    WebSearchCall,
+    text_of,
+)
+
+Dialect: TypeAlias = Literal["openresponses", "openai"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a client sees.
+
+    Attributes:
+        dialect: Whose names reasoning events bear.
+        extensions: Whether items and events under `antiphon:` are shown as they are.
+        include: The parts that the request asked for, as its `include` names them.
+        obfuscate: Whether text deltas are padded to hide their length.
+    """
+
+    dialect: Dialect = "openresponses"
+    extensions: bool = False
+    include: frozenset[str] = frozenset()
+    obfuscate: bool = False
+
+    @classmethod
+    def of(cls, request: CreateResponse, *, dialect: Dialect, extensions: bool) -> "View":
+        """The view that a request asks for."""
+        options = request.stream_options
+        return cls(
+            dialect=dialect,
+            extensions=extensions,
+            include=frozenset(request.include or ()),
+            obfuscate=bool(options and options.include_obfuscation),
+        )
+
+    def item(self, item: Item) -> Item:
+        """An item as this client sees it."""
+        how = _ITEMS.get(type(item))
+        return item if how is None else how(self, item)
+
+    def response(self, response: Response) -> Response:
+        """A response as this client sees it."""
+        output = [self.item(item) for item in response.output]
+        tools = response.tools if self.extensions else _tools(response.tools)
+        return response.model_copy(update={"output": output, "tools": tools})
+
+
+class Viewer:
+    """Shows one stream of events: each as the client sees it, numbered from 0 without gaps."""
+
+    __slots__ = ("_number", "view")
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self._number = 0
+
+    def show(self, event: Event) -> Event | None:
+        """The event as the client sees it, or None where it sees none.
+
+        The event is the client's from here on and may be changed; items and responses inside
+        it are shared with whoever folds them, so those are copied.
+        """
+        how = _EVENTS.get(type(event))
+        shown = event if how is None else how(self.view, event)
+        if shown is not None:
+            shown.sequence_number = self._number
+            self._number += 1
+        return shown
+
+
+def _code(view: View, item: CodeInterpreterCall) -> Item:
+    if item.outputs is None or "code_interpreter_call.outputs" in view.include:
+        return item
+    return item.model_copy(update={"outputs": None})
+
+
+def _file_search(view: View, item: FileSearchCall) -> Item:
+    if item.results is None or "file_search_call.results" in view.include:
+        return item
+    return item.model_copy(update={"results": None})
+
+
+def _web_search(view: View, item: WebSearchCall) -> Item:
+    if not item.action or "sources" not in item.action:
+        return item
+    if "web_search_call.action.sources" in view.include:
+        return item
+    action = {key: value for key, value in item.action.items() if key != "sources"}
+    return item.model_copy(update={"action": action})
+
+
+def _reasoning(view: View, item: Reasoning) -> Item:
+    if item.encrypted_content is None or "reasoning.encrypted_content" in view.include:
+        return item
+    return item.model_copy(update={"encrypted_content": None})
+
+
+def _tool_call(view: View, item: ToolCall) -> Item:
+    if view.extensions:
+        return item
+    return McpCall(
+        id=item.id,
+        status=item.status,
+        server_label=BUILT_IN,
+        name=item.name,
+        arguments=item.arguments,
+        output=_plain(item.output),
+        error=_error(item.error),
+    )
+
+
+def _agent_call(view: View, item: AgentCall) -> Item:
+    if view.extensions:
+        return item
+    said = [Message.model_validate(one) for one in item.output if one.get("type") == "message"]
+    return McpCall(
+        id=item.id,
+        status=item.status,
+        server_label=BUILT_IN,
+        name=item.agent,
+        arguments=_arguments(item.input),
+        output=said[-1].text if said else None,
+        error=_error(item.error),
+    )
+
+
+def _approval(view: View, item: ApprovalRequest) -> Item:
+    if view.extensions:
+        return item
+    return McpApprovalRequest(
+        id=item.id, server_label=BUILT_IN, name=item.name, arguments=item.arguments
+    )
+
+
+def _arguments(given: Any) -> str:
+    return to_json({"input": given}).decode()
+
+
+def _plain(output: Content | None) -> str | None:
+    """An output as text; what is no text is named."""
+    if output is None or isinstance(output, str):
+        return output
+    return "\n".join(text_of([part]) or f"[{part.type}]" for part in output)
+
+
+def _error(error: str | None) -> Json | None:
+    """An error in the form of the `openai` SDK's McpToolExecutionError."""
+    if error is None:
+        return None
+    return {"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": error}]}
+
+
+_ITEMS: dict[type[Any], Callable[[View, Any], Item]] = {
+    CodeInterpreterCall: _code,
+    FileSearchCall: _file_search,
+    WebSearchCall: _web_search,
+    Reasoning: _reasoning,
+    ToolCall: _tool_call,
+    AgentCall: _agent_call,
+    ApprovalRequest: _approval,
+}
+
+
+def _tools(tools: list[ToolDefinition]) -> list[ToolDefinition]:
+    """Declared tools in forms that every SDK parses: our own as the built-in MCP server."""
+    own = [tool.name for tool in tools if isinstance(tool, ProviderFunction | AgentTool)]
+    if not own:
+        return tools
+    built_in = McpServerTool(
+        server_label=BUILT_IN, connector_id=BUILT_IN, allowed_tools=own, require_approval="never"
+    )
+    rest = [tool for tool in tools if not isinstance(tool, ProviderFunction | AgentTool)]
+    return [*rest, built_in]
+
+
+def _show_response(view: View, event: ResponseEvent) -> Event:
+    event.response = view.response(event.response)
+    return event
+
+
+def _show_item(view: View, event: ItemAdded | ItemDone) -> Event:
+    event.item = view.item(event.item)
+    return event
+
+
+def _show_reasoning(view: View, event: ReasoningDelta | ReasoningDone) -> Event:
+    if view.dialect == "openai":
+        renamed: Any = event.type.replace("response.reasoning.", "response.reasoning_text.")
+        event.type = renamed
+    return event
+
+
+def _show_call(view: View, event: CallStatus | ArgumentsDelta | ArgumentsDone) -> Event | None:
+    if view.extensions or not event.type.startswith("antiphon:"):
+        return event
+    renamed: Any = event.type.replace("antiphon:tool_call", "response.mcp_call")
+    renamed = renamed.replace("antiphon:agent_call", "response.mcp_call")
+    event.type = renamed
+    return event
+
+
+def _show_extension(view: View, event: Event) -> Event | None:
+    return event if view.extensions else None
+
+
+def _show_unknown(view: View, event: UnknownEvent) -> Event | None:
+    return event if view.extensions or not event.type.startswith("antiphon:") else None
+
+
+_EVENTS: dict[type[Any], Callable[[View, Any], Event | None]] = {
+    ItemAdded: _show_item,
+    ItemDone: _show_item,
+    ReasoningDelta: _show_reasoning,
+    ReasoningDone: _show_reasoning,
+    CallStatus: _show_call,
+    ArgumentsDelta: _show_call,
+    ArgumentsDone: _show_call,
+    CodeOutputDelta: _show_extension,
+    ToolProgress: _show_extension,
+    AgentEvent: _show_extension,
+    UnknownEvent: _show_unknown,
+}
+_EVENTS.update(dict.fromkeys(ResponseEvent.__subclasses__(), _show_response))

@@ -1,0 +1,153 @@
+"""What every backend does alike: ids and owners, room for so many, expiry, closing."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import anyio
+from anyio import CancelScope
+
+from antiphon.errors import SandboxBusy, SandboxError, SandboxUnavailable
+
+from .container import Container, Limits
+from .containers import Containers, Row, check_limit
+from .link import Machine
+from .sandbox import Isolation, Sandbox
+
+_FEW = 64
+
+
+class Backend(ABC):
+    """Base of the backends: a subclass says only where a container's interpreters run.
+
+    Belongs to the event loop of its first use. Times are in seconds.
+    """
+
+    def __init__(
+        self, *, limits: Limits, live: int, idle: float, clock: Callable[[], float]
+    ) -> None:
+        self._limits = limits
+        self._room = live
+        self._rows = Containers(clock=clock, idle=idle)
+        self._containers: dict[str, Container] = {}
+        self._idle = idle
+        self._crowded = _FEW
+        self._closed = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+
+    @property
+    @abstractmethod
+    def isolation(self) -> Isolation:
+        """What stands between the code and the host."""
+
+    @abstractmethod
+    def machine(self, row: Row) -> Machine:
+        """A machine for a container; starts nothing yet."""
+
+    def mint(self, *, principal: str, memory_limit: str | None = None) -> str:
+        """A new logical container; see `Sandboxes.mint`."""
+        if len(self._rows) >= self._crowded:  # ids that were minted and never used
+            for key in self._rows.expired():
+                if key not in self._containers:
+                    self._rows.drop(key)
+            self._crowded = 2 * len(self._rows) + _FEW
+        return self._rows.mint(principal, memory_limit).id
+
+    def owns(self, container_id: str, principal: str) -> bool:
+        """Whether the id is this principal's; see `Sandboxes.owns`."""
+        return self._rows.find(container_id, principal) is not None
+
+    async def open(
+        self, *, container_id: str, principal: str, memory_limit: str | None = None
+    ) -> Sandbox:
+        """The sandbox of an id; see `Sandboxes.open`."""
+        if self._closed:
+            raise SandboxUnavailable("These sandboxes are closed. Make a new backend.")
+        check_limit(memory_limit)
+        row = self._rows.claim(container_id, principal)
+        container = self._containers.get(row.id)
+        if memory_limit is not None and memory_limit != row.memory_limit:
+            if container is not None and container.bound:
+                raise SandboxError(
+                    f"The container runs with a memory limit of {row.memory_limit or 'its own'}; "
+                    f"it cannot change to {memory_limit}. Mint a new container."
+                )
+            row.memory_limit = memory_limit
+        if container is None:
+            container = Container(row, limits=self._limits, bind=self._bind, changed=self._changed)
+            self._containers[row.id] = container
+        return container
+
+    async def sweep(self) -> int:
+        """Close what has been idle for too long; returns how many. Runs by itself as well."""
+        expired = self._rows.expired()
+        closing = [self._containers[key] for key in expired if key in self._containers]
+        for key in expired:
+            self._rows.drop(key)
+        await _close(closing)
+        return len(expired)
+
+    async def aclose(self) -> None:
+        """Close every sandbox."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        with CancelScope(shield=True):
+            if self._sweeping is not None:
+                await asyncio.wait([self._sweeping])
+            await _close(list(self._containers.values()))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def _bind(self, row: Row) -> Machine:
+        bound = [c for c in self._containers.values() if c.bound]
+        if len(bound) >= self._room:
+            idle = [self._rows.left(c.row) for c in bound if not c.row.busy]
+            raise SandboxBusy(
+                f"All {self._room} sandboxes are in use. Try again later, or allow more.",
+                retry_after=min(60.0, max(1.0, min(idle, default=5.0))),
+            )
+        return self.machine(row)
+
+    def _changed(self, container: Container) -> None:
+        if container.closed:
+            self._rows.drop(container.id)
+            self._containers.pop(container.id, None)
+            return
+        self._rows.touch(container.row)
+        if self._timer is None and not self._closed:
+            self._set_timer(self._idle)
+
+    def _set_timer(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(max(0.05, seconds), self._sweep_later)
+
+    def _sweep_later(self) -> None:
+        self._timer = None
+        self._sweeping = asyncio.get_running_loop().create_task(self._sweep_and_wait())
+
+    async def _sweep_and_wait(self) -> None:
+        await self.sweep()
+        # Minted and never used rows die with the next call; only live ones need a timer.
+        waiting = [self._rows.left(c.row) for c in self._containers.values()]
+        if waiting and not self._closed:
+            self._set_timer(min(waiting))
+
+
+async def _close(containers: list[Container]) -> None:
+    async with anyio.create_task_group() as tasks:
+        for container in containers:
+            tasks.start_soon(container.aclose)

@@ -1,0 +1,192 @@
+"""`@tool`: a Python function that a model may call, run by whoever runs the loop.
+
+Below: `arguments.py` and `docstring.py`, which read the function once; `function.py`, one call.
+Above: agents and providers, to which a `Tool` is one `Offer`.
+"""
+
+import functools
+import inspect
+import math
+import re
+import sys
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from antiphon.errors import ToolDefinitionError
+from antiphon.items import FunctionCall, FunctionTool, Json
+
+from . import docstring
+from .arguments import Arguments, read_signature
+from .function import FunctionRun, Kind, Work
+from .hosted import Scope, Slot
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
+
+class Tool(Generic[P, R]):
+    """A function on the menu, made by `tool`. Called, it is still the function.
+
+    Attributes:
+        name: What the model calls it.
+        description: What the model reads of it.
+        function: Its definition on the wire; `function.parameters` is the JSON schema.
+        parallel: Whether its calls may run beside others of the same turn.
+        timeout: Seconds that a call may take, or None.
+    """
+
+    __name__: str
+
+    def __init__(self, work: Work, function: FunctionTool, *, parallel: bool) -> None:
+        functools.update_wrapper(self, work.function)
+        self._work = work
+        self.function = function
+        self.parallel = parallel
+
+    @property
+    def name(self) -> str:
+        """What the model calls it."""
+        return self._work.name
+
+    @property
+    def description(self) -> str | None:
+        """What the model reads of it."""
+        return self.function.description
+
+    @property
+    def item_type(self) -> str:
+        """The type of the items that its calls become."""
+        return "antiphon:tool_call"
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that a call may take."""
+        return self._work.timeout
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function itself: no validation, no timeout, no events."""
+        return self._work.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"Tool({self.name!r})"
+
+    def begin(self, call: FunctionCall, slot: Slot, scope: Scope) -> FunctionRun:
+        """A call opens."""
+        return FunctionRun(self._work, slot, scope)
+
+
+@overload
+def tool(
+    function: Callable[P, R],
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    timeout: float | None = None,
+    parallel: bool = True,
+    strict: bool | None = None,
+) -> Tool[P, R]: ...
+
+
+@overload
+def tool(
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    timeout: float | None = None,
+    parallel: bool = True,
+    strict: bool | None = None,
+) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
+
+
+def tool(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    timeout: float | None = None,
+    parallel: bool = True,
+    strict: bool | None = None,
+) -> Any:
+    """Make a tool of a function: `@tool`, `@tool(timeout=5)`, or `tool(instance.method)`.
+
+    The schema comes from the annotations (all that pydantic can describe), descriptions from
+    the docstring (Google, NumPy or Sphinx style) or `Annotated[..., Field(description=...)]`.
+    One parameter annotated `Context` or `Context[Deps]` gets the run's context.
+
+    An async function is awaited; a plain one runs in a worker thread; an async generator
+    yields `Progress` as often as it likes and exactly one other value, its result. Text and
+    content parts are given to the model as they are, None as the empty text, all else as JSON.
+
+    `raise ModelRetry(...)` or `ToolFailed(...)` to say to the model what it should know. Of any
+    other exception it reads the type and the first 500 characters of the message; the
+    traceback goes to the log `antiphon.tools`.
+
+    Args:
+        function: What to run.
+        name: What the model calls it; else the function's name.
+        description: What the model reads; else the docstring's.
+        timeout: Seconds that a call may take. A plain function's thread cannot be stopped: the
+            call ends in time, and the thread is left behind.
+        parallel: Whether its calls may run beside others of the same turn.
+        strict: True demands OpenAI's strict schema; None takes it where it can be had; False
+            keeps the schema as pydantic writes it.
+
+    Raises:
+        ToolDefinitionError: The function cannot be a tool as it stands.
+    """
+    local = sys._getframe(1).f_locals  # pyright: ignore[reportPrivateUsage]
+
+    def make(made_of: Callable[..., Any]) -> Tool[..., Any]:
+        named = _name(made_of, name)
+        kind = _kind(made_of, named)
+        if timeout is not None and not 0 < timeout < math.inf:
+            raise ToolDefinitionError(
+                f"{named}: expected a timeout above 0 seconds, got {timeout}: leave it out for none"
+            )
+        signature = read_signature(made_of, named, local)
+        told = docstring.read(made_of.__doc__, {p.name for p in signature.parameters})
+        arguments = Arguments(named, signature.parameters, told.parameters)
+        parameters, is_strict = arguments.form(strict, named)
+        shown = description if description is not None else told.description
+        return Tool(
+            Work(named, made_of, kind, arguments, signature.context, timeout),
+            _definition(named, shown, parameters, is_strict),
+            parallel=parallel,
+        )
+
+    return make if function is None else make(function)
+
+
+def _definition(name: str, description: str | None, parameters: Json, strict: bool) -> FunctionTool:
+    return FunctionTool(name=name, description=description, parameters=parameters, strict=strict)
+
+
+def _name(function: Callable[..., Any], given: str | None) -> str:
+    if not (inspect.isfunction(function) or inspect.ismethod(function)):
+        raise ToolDefinitionError(
+            f"expected a function or a bound method, got {function!r}: wrap it in a function"
+        )
+    name = function.__name__ if given is None else given
+    if name == "<lambda>":
+        raise ToolDefinitionError("a lambda has no name: give it one, as in `tool(f, name='f')`")
+    if not _NAME.fullmatch(name):
+        raise ToolDefinitionError(
+            f"expected a name of 1 to 64 letters, digits, `_` or `-`, got {name!r}:"
+            " choose another with `name=`"
+        )
+    return name
+
+
+def _kind(function: Callable[..., Any], name: str) -> Kind:
+    if inspect.isgeneratorfunction(function):
+        raise ToolDefinitionError(
+            f"{name}: a generator cannot be a tool: return one value, or make it an async"
+            " generator that yields Progress and one result"
+        )
+    if inspect.isasyncgenfunction(function):
+        return "stream"
+    return "async" if inspect.iscoroutinefunction(function) else "sync"
