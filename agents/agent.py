@@ -5,9 +5,9 @@ An agent holds no state: what it knows of a conversation is the list of items th
 """
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Generic, TypeAlias, TypeVar, cast, overload
+from typing import Any, Generic, TypeAlias, TypeVar, overload
 
 import anyio
 from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
@@ -162,15 +162,14 @@ class Agent(Generic[T]):
         deps: Any = None,
         ids: Ids | None = None,
         clock: Clock = now,
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Run, and yield every event as it happens; the last one carries the response.
 
         Raises:
             RequestError: Before the first event, if the input cannot be served as it stands.
         """
         request = CreateResponse(model=self.name, input=as_items(given), store=False)
-        events = self.serve(request, deps=deps, ids=ids, clock=clock)
-        async with aclosing(cast("Any", events)):
+        async with aclosing(self.serve(request, deps=deps, ids=ids, clock=clock)) as events:
             async for event in events:
                 yield event
 
@@ -183,7 +182,7 @@ class Agent(Generic[T]):
         deps: Any = None,
         ids: Ids | None = None,
         clock: Clock = now,
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Answer a request as this agent: its own tools, instructions and options, and what
         the request adds to them. This is how a Provider serves an agent as a model.
         """
@@ -202,7 +201,7 @@ class Agent(Generic[T]):
             max_turns=self.max_turns,
             echo=request,
         )
-        async with aclosing(cast("Any", events)):
+        async with aclosing(events):
             async for event in events:
                 yield event
 

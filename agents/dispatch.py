@@ -5,9 +5,9 @@ a call that must run alone is a barrier between those before and those behind it
 """
 
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from typing import Any, cast
+from typing import cast
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
@@ -19,11 +19,11 @@ from .sampling import Pending
 log = logging.getLogger("antiphon.agents")
 
 
-async def dispatch(calls: Sequence[Pending]) -> AsyncIterator[Event]:
+async def dispatch(calls: Sequence[Pending]) -> AsyncGenerator[Event, None]:
     """Run the calls; events as they happen, each under its own output index."""
     for group in _groups(calls):
         running = _one(group[0]) if len(group) == 1 else _together(group)
-        async with aclosing(cast("Any", running)):
+        async with aclosing(running):
             async for event in running:
                 yield event
 
@@ -40,11 +40,11 @@ def _groups(calls: Sequence[Pending]) -> Iterator[list[Pending]]:
         yield group
 
 
-async def _one(pending: Pending) -> AsyncIterator[Event]:
+async def _one(pending: Pending) -> AsyncGenerator[Event, None]:
     """One call. A tool that raises is a bug of the tool, and its item says that it failed."""
-    running = pending.call.run()
+    running = cast("AsyncGenerator[Event, None]", pending.call.run())
     try:
-        async with aclosing(cast("Any", running)):
+        async with aclosing(running):
             async for event in running:
                 yield event
     except Exception as error:
@@ -53,7 +53,7 @@ async def _one(pending: Pending) -> AsyncIterator[Event]:
             yield event
 
 
-async def _together(group: Sequence[Pending]) -> AsyncIterator[Event]:
+async def _together(group: Sequence[Pending]) -> AsyncGenerator[Event, None]:
     send, receive = anyio.create_memory_object_stream[Event](len(group) * 4)
     async with anyio.create_task_group() as tasks:
         for pending in group:
@@ -66,7 +66,6 @@ async def _together(group: Sequence[Pending]) -> AsyncIterator[Event]:
 
 async def _pump(pending: Pending, send: MemoryObjectSendStream[Event]) -> None:
     with send:
-        running = _one(pending)
-        async with aclosing(cast("Any", running)):
+        async with aclosing(_one(pending)) as running:
             async for event in running:
                 await send.send(event)

@@ -10,7 +10,7 @@ Below: `menu` (what may be called), `sampling` (one turn), `dispatch` (running c
 """
 
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, cast
@@ -46,7 +46,7 @@ MAX_TURNS = 1000
 """A run that has not ended after this many turns never will."""
 
 
-async def loop(
+def loop(
     request: CreateResponse,
     *,
     model: Model,
@@ -58,7 +58,7 @@ async def loop(
     clock: Clock = now,
     max_turns: int = MAX_TURNS,
     echo: CreateResponse | None = None,
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event, None]:
     """Run a request to its end; canonical events as everything happens.
 
     Cancel it by cancelling the scope around it: the closing events of a cancelled response are
@@ -79,7 +79,7 @@ async def loop(
             (an agent adds instructions and tools that are nobody's business).
 
     Raises:
-        RequestError: Before the first event, if the request cannot be served as it stands.
+        RequestError: At once, if the request cannot be served as it stands.
     """
     ids = ids or Ids()
     shown = echo or request
@@ -97,11 +97,15 @@ async def loop(
         calls_left=request.max_tool_calls,
         max_turns=max_turns,
     )
+    return _told(run)
+
+
+async def _told(run: "_Run") -> AsyncGenerator[Event, None]:
+    """The whole run with its beginning, and with its true end whatever happens."""
     for event in run.telling.begin():
         yield event
-    turns = run.turns()
     try:
-        async with aclosing(cast("Any", turns)):
+        async with aclosing(run.turns()) as turns:
             async for event in turns:
                 yield event
     except anyio.get_cancelled_exc_class():
@@ -133,7 +137,7 @@ class _Run:
     calls_left: int | None
     max_turns: int
 
-    async def turns(self) -> AsyncIterator[Event]:
+    async def turns(self) -> AsyncGenerator[Event, None]:
         """Turn after turn, and the end."""
         memo: dict[int, bytes] = {}
         tell = self.telling.tell
@@ -145,8 +149,7 @@ class _Run:
                 return
             first = len(self.telling.fold.drafts)
             turn = Sampling(self.menu, self.scope, next_index=first, choice=self.choice)
-            spoken = turn.events(self.model, request)
-            async with aclosing(cast("Any", spoken)):
+            async with aclosing(turn.events(self.model, request)) as spoken:
                 async for event in spoken:
                     yield tell(event)
             end = self._ending(turn)
@@ -207,8 +210,7 @@ class _Run:
         if runnable or turn.client_calls:
             self.choice.met()
         if runnable:
-            running = dispatch(runnable)
-            async with aclosing(cast("Any", running)):
+            async with aclosing(dispatch(runnable)) as running:
                 async for event in running:
                     yield tell(event)
 

@@ -5,13 +5,14 @@ Text, reasoning and the client's calls pass through under the response's own ids
 a call that the provider runs becomes its tool's own item from its first event on.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from antiphon.errors import ModelError
 from antiphon.items import (
+    KINDS,
     ArgumentsDelta,
     Completed,
     Event,
@@ -21,6 +22,7 @@ from antiphon.items import (
     ItemAdded,
     ItemDone,
     ResponseEvent,
+    Within,
 )
 from antiphon.models import Model, ModelRequest
 from antiphon.tools import Call, Scope, Slot
@@ -37,6 +39,10 @@ class Pending:
     call: Call
     slot: Slot
     parallel: bool
+
+
+_WITHIN = frozenset(kind for kind in KINDS.values() if issubclass(kind, Within))
+"""Looked up by class for every delta: cheaper than asking pydantic's classes `isinstance`."""
 
 
 class _Route:
@@ -73,47 +79,45 @@ class Sampling:
         self._choice = choice
         self._routes: dict[int, _Route] = {}
 
-    async def events(self, model: Model, request: ModelRequest) -> AsyncIterator[Event]:
+    async def events(self, model: Model, request: ModelRequest) -> AsyncGenerator[Event, None]:
         """Ask the model; its events, under the response's ids.
 
         Raises:
             ModelError: The model broke off, or said what no model may say.
         """
-        routes = self._routes
-        stream = cast("Any", model.stream(request))
-        async with aclosing(stream):
+        async with aclosing(cast("AsyncGenerator[Event, None]", model.stream(request))) as stream:
             async for event in stream:
-                index = getattr(event, "output_index", None)
-                if index is None:
-                    self._note(event)
-                    continue
                 kind = type(event)
-                if kind is ItemAdded:
-                    for told in self._added(event):
+                if kind in _WITHIN:
+                    inside = cast("Within", event)
+                    route = self._route(inside.output_index, event)
+                    if route.call is None:
+                        inside.item_id = route.item_id
+                        inside.output_index = route.output_index
+                        yield inside
+                    elif kind is ArgumentsDelta:
+                        route.wrote = True
+                        for told in route.call.write(cast("ArgumentsDelta", event).delta):
+                            yield told
+                elif kind is ItemAdded:
+                    for told in self._added(cast("ItemAdded", event)):
                         yield told
-                    continue
-                route = routes.get(index)
-                if route is None:
-                    raise ModelError(
-                        f"the model sent {event.type} for an item that it never added",
-                        code="invalid_stream",
-                    )
-                if route.call is not None:
-                    for told in self._written(route, route.call, event):
+                elif kind is ItemDone:
+                    for told in self._done(cast("ItemDone", event)):
                         yield told
-                    continue
-                event.output_index = route.output_index
-                if kind is ItemDone:
-                    self._finished(route, event)
-                else:
-                    event.item_id = route.item_id
-                yield event
+                elif isinstance(event, Completed | Incomplete | Failed):
+                    self.ending = event
         if self.ending is None:
             raise ModelError("the model's stream ended before its last event", code="stream_cut")
 
-    def _note(self, event: Event) -> None:
-        if isinstance(event, Completed | Incomplete | Failed):
-            self.ending = event
+    def _route(self, index: int, event: Event) -> _Route:
+        try:
+            return self._routes[index]
+        except KeyError:
+            raise ModelError(
+                f"the model sent {event.type} for an item that it never added",
+                code="invalid_stream",
+            ) from None
 
     def _added(self, event: ItemAdded) -> Iterable[Event]:
         item = event.item
@@ -147,31 +151,27 @@ class Sampling:
             route.wrote = True
             yield from call.write(item.arguments)
 
-    def _written(self, route: _Route, call: Call, event: Event) -> Iterable[Event]:
-        """The model goes on writing a call that we run."""
-        if isinstance(event, ArgumentsDelta):
-            route.wrote = True
-            return call.write(event.delta)
-        if isinstance(event, ItemDone) and isinstance(event.item, FunctionCall):
-            return self._whole(route, call, event.item)
-        return ()  # ArgumentsDone says nothing that ItemDone does not
-
-    def _whole(self, route: _Route, call: Call, item: FunctionCall) -> Iterator[Event]:
-        if item.status == "incomplete":
-            return  # cut by tokens: it will not run, and is closed with the turn
-        if item.arguments and not route.wrote:
-            yield from call.write(item.arguments)
-        yield from call.ready(item.arguments)
-        slot = Slot(route.item_id, route.output_index)
-        self.pending.append(Pending(route.name, call, slot, route.parallel))
-
-    def _finished(self, route: _Route, event: ItemDone) -> None:
-        """An item that passes through is finished: it keeps its id, and a call is counted."""
+    def _done(self, event: ItemDone) -> Iterator[Event]:
+        """The model has finished an item."""
+        route = self._route(event.output_index, event)
         item = event.item
-        item.id = route.item_id
-        if isinstance(item, FunctionCall):
-            client = self._menu.clients.get(route.name)
-            if client is not None:
-                item.name, item.namespace = client.name, client.namespace
-            if item.status != "incomplete":
-                self.client_calls += 1
+        if route.call is None:
+            event.output_index = route.output_index
+            item.id = route.item_id
+            if isinstance(item, FunctionCall):
+                self._count(route, item)
+            yield event
+        elif isinstance(item, FunctionCall) and item.status != "incomplete":
+            if item.arguments and not route.wrote:
+                yield from route.call.write(item.arguments)
+            yield from route.call.ready(item.arguments)
+            slot = Slot(route.item_id, route.output_index)
+            self.pending.append(Pending(route.name, route.call, slot, route.parallel))
+
+    def _count(self, route: _Route, item: FunctionCall) -> None:
+        """A call for the client: under its own name again, and counted if it is whole."""
+        client = self._menu.clients.get(route.name)
+        if client is not None:
+            item.name, item.namespace = client.name, client.namespace
+        if item.status != "incomplete":
+            self.client_calls += 1

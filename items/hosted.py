@@ -46,7 +46,7 @@ class CodeInterpreterCall(Wire):
     id: Maybe[str] = None
     status: str
     container_id: str
-    code: str | None
+    code: str | None = None
     outputs: list[CodeOutput] | None = None
 
 

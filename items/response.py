@@ -39,9 +39,10 @@ _NEVER_NULL: Final = (
 
 
 class InputTokensDetails(Wire):
-    """Where input tokens came from."""
+    """Where input tokens came from, and how many were written to a cache for later."""
 
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
 
 
 class OutputTokensDetails(Wire):
@@ -68,7 +69,9 @@ class Usage(Wire):
             total_tokens=self.total_tokens + other.total_tokens,
             input_tokens_details=InputTokensDetails(
                 cached_tokens=self.input_tokens_details.cached_tokens
-                + other.input_tokens_details.cached_tokens
+                + other.input_tokens_details.cached_tokens,
+                cache_write_tokens=self.input_tokens_details.cache_write_tokens
+                + other.input_tokens_details.cache_write_tokens,
             ),
             output_tokens_details=OutputTokensDetails(
                 reasoning_tokens=self.output_tokens_details.reasoning_tokens

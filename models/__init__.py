@@ -4,6 +4,12 @@ Above: `agents` (the loop asks) and `provider` (serves what is asked). Below: `i
 here: tools, turns, or anything that decides what happens with what a model said.
 """
 
+from .chat import (
+    ChatModel as ChatModel,
+)
+from .clients import (
+    prefer_fast as prefer_fast,
+)
 from .engine import (
     Engine as Engine,
     model as model,
@@ -11,6 +17,12 @@ from .engine import (
 from .model import (
     Model as Model,
     ModelRequest as ModelRequest,
+)
+from .names import (
+    resolve as resolve,
+)
+from .responses import (
+    ResponsesModel as ResponsesModel,
 )
 from .scripted import (
     ScriptedModel as ScriptedModel,

@@ -142,7 +142,9 @@ class ResponsesModel:
                                 event = relay.mended(kind, data)
                             yield event
                             continue
-                        for event in relay.take(kind, data):
+                        events = relay.take(kind, data)
+                        answer.finished = relay.ended
+                        for event in events:
                             yield event
                         if relay.ended:
                             return

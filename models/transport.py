@@ -6,7 +6,8 @@ log line of this room holds one.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 import anyio
 import httpx2
@@ -19,7 +20,8 @@ from .loops import PerLoop
 from .refused import refused, unreached, without
 from .sse import Frame, SseReader
 
-_TELLTALE = ("auth", "key", "token", "secret", "cookie")
+_LAST_BYTES: Final = 0.25  # seconds to wait for a body's end once its last event has come
+_TELLTALE: Final = ("auth", "key", "token", "secret", "cookie")
 
 
 class Answer:
@@ -28,13 +30,16 @@ class Answer:
     Attributes:
         streams: Whether it is a stream of events; else it is one JSON object.
         host: Who answers, for errors.
+        finished: Set by the reader when the last word was said, so that the connection can be
+            used again once the body's end has come.
     """
 
-    __slots__ = ("_chunks", "_first", "_response", "host", "streams")
+    __slots__ = ("_chunks", "_first", "_response", "finished", "host", "streams")
 
     def __init__(self, response: httpx2.Response, host: str) -> None:
         self.streams = "json" not in response.headers.get("content-type", "")
         self.host = host
+        self.finished = False
         self._response = response
         encoded = response.headers.get("content-encoding", "identity") != "identity"
         self._chunks = response.aiter_bytes() if encoded else response.aiter_raw()
@@ -55,11 +60,14 @@ class Answer:
             ModelError: The connection broke (`stream_cut`), or an event is too large.
         """
         reader = SseReader()
-        chunk = self._first
-        while chunk:
-            if frames := reader.feed(chunk):
-                yield frames
-            chunk = await self._more()
+        if frames := reader.feed(self._first):
+            yield frames
+        try:
+            async for chunk in self._chunks:
+                if frames := reader.feed(chunk):
+                    yield frames
+        except httpx2.HTTPError as error:
+            raise self._cut(error) from error
 
     async def read(self) -> bytes:
         """All of it.
@@ -68,25 +76,28 @@ class Answer:
             ModelError: The connection broke (`stream_cut`).
         """
         parts = [self._first]
-        while part := await self._more():
-            parts.append(part)
+        try:
+            async for chunk in self._chunks:
+                parts.append(chunk)
+        except httpx2.HTTPError as error:
+            raise self._cut(error) from error
         return b"".join(parts)
 
     async def aclose(self) -> None:
-        """Give the connection back, or up, where the answer is not at its end."""
+        """Give the connection back where all was said; else give it up."""
+        if self.finished:
+            with anyio.move_on_after(_LAST_BYTES), suppress(httpx2.HTTPError):
+                async for _ in self._chunks:
+                    pass
         await self._chunks.aclose()
         await self._response.aclose()
 
-    async def _more(self) -> bytes:
-        """The next chunk; empty at the end."""
-        try:
-            return await anext(self._chunks, b"")
-        except httpx2.HTTPError as error:
-            raise ModelError(
-                f"{self.host} broke off in the middle of its answer ({type(error).__name__}); "
-                "what it said before stands",
-                code="stream_cut",
-            ) from error
+    def _cut(self, error: Exception) -> ModelError:
+        return ModelError(
+            f"{self.host} broke off in the middle of its answer ({type(error).__name__}); "
+            "what it said before stands",
+            code="stream_cut",
+        )
 
 
 class Transport:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from antiphon.agents import Agent, loop
 from antiphon.errors import ConfigurationError, RequestError
@@ -99,11 +99,9 @@ class Catalogue:
             "clock": asked.clock,
         }
         if isinstance(who, Agent):
-            events = who.serve(asked.request, **given)
-        else:
-            request = self._with_defaults(asked.request)
-            events = loop(request, model=who, tools=self._tools, echo=asked.request, **given)
-        return cast("AsyncGenerator[Event, None]", events)
+            return who.serve(asked.request, **given)
+        request = self._with_defaults(asked.request)
+        return loop(request, model=who, tools=self._tools, echo=asked.request, **given)
 
     def _with_defaults(self, request: CreateResponse) -> CreateResponse:
         declared = {(tool.type, getattr(tool, "name", None)) for tool in request.tools or ()}

@@ -42,11 +42,17 @@ class Line:
 
         When the client leaves, the work is cancelled and this returns.
         """
+        failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._watch, tasks.cancel_scope)
-            await work(self.write)
-            await self._end()
+            try:
+                await work(self.write)
+                await self._end()
+            except Exception as error:
+                failure = error  # raised outside, so that it comes out bare and not in a group
             tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
 
     async def write(self, data: bytes) -> None:
         """Send bytes; the head goes first."""

@@ -9,6 +9,7 @@ Above: `app`. Below: `catalogue` (who answers), `view` (what is seen), `feed` (w
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import asdict, dataclass
+from typing import cast
 
 import anyio
 
@@ -23,6 +24,7 @@ from antiphon.items import (
     Incomplete,
     Item,
     Response,
+    ResponseEvent,
     now,
 )
 
@@ -33,7 +35,7 @@ from .sse import DONE, frame, pad
 from .store import Record, Store, history
 from .view import View, Viewer
 
-_TERMINAL = (Completed, Incomplete, Failed)
+_TERMINAL = frozenset({Completed, Incomplete, Failed})
 Send = Callable[[bytes], Awaitable[None]]
 
 
@@ -130,8 +132,8 @@ class Responder:
             raise
 
     def _note(self, event: Event) -> None:
-        if isinstance(event, _TERMINAL):
-            self._end = event.response
+        if type(event) in _TERMINAL:
+            self._end = cast("ResponseEvent", event).response
 
     def _take_frame(self, event: Event | None) -> None:
         """Note an event and make its frame. The terminal one waits until the response is stored,
@@ -139,7 +141,7 @@ class Responder:
         """
         if event is None:
             return
-        frames = self._tail if isinstance(event, _TERMINAL) else self._frames
+        frames = self._tail if type(event) in _TERMINAL else self._frames
         self._note(event)
         shown = self._viewer.show(event)
         if shown is None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
@@ -245,8 +245,11 @@ def _field(parameter: Parameter, description: str | None) -> Any:
 
 
 def _describable(parameter: Parameter) -> bool:
+    fields: Json = {"p": typing.Annotated[parameter.annotation, Field()]}
     try:
-        TypeAdapter(parameter.annotation, config=_CONFIG).json_schema(schema_generator=_Schema)
-    except Exception:
+        create_model("Alone", __config__=_CONFIG, **fields).model_json_schema(
+            schema_generator=_Schema
+        )
+    except (PydanticUserError, TypeError, ValueError, NameError):
         return False
     return True

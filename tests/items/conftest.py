@@ -1,4 +1,4 @@
-"""JSON instances made from any JSON schema: the other side of every round trip here."""
+"""Both ends of a round trip: JSON instances made from any JSON schema, and what got lost of them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, cast
@@ -123,3 +123,29 @@ def instances() -> Instances:
         return makers.setdefault(id(document), Maker(document)).make(schema)
 
     return make
+
+
+def _lost(given: Any, back: Any, path: str = "$") -> str | None:
+    """Where a value did not come back; fields that were null may be gone, defaults may be new."""
+    if isinstance(given, dict) and isinstance(back, dict):
+        new = cast("dict[str, Any]", back)
+        for key, value in cast("dict[str, Any]", given).items():
+            if key in new or value is not None:
+                found = _lost(value, new.get(key, "(nothing)"), f"{path}.{key}")
+                if found:
+                    return found
+        return None
+    if isinstance(given, list) and isinstance(back, list):
+        old, new_ones = cast("list[Any]", given), cast("list[Any]", back)
+        if len(old) != len(new_ones):
+            return f"{path}: {len(old)} became {len(new_ones)}"
+        pairs = enumerate(zip(old, new_ones, strict=True))
+        return next((f for i, (a, b) in pairs if (f := _lost(a, b, f"{path}[{i}]"))), None)
+    same = given == back and isinstance(given, bool) == isinstance(back, bool)
+    return None if same else f"{path}: {given!r} became {back!r}"
+
+
+@pytest.fixture(scope="session")
+def lost() -> Callable[[Any, Any], str | None]:
+    """`lost(given, back)` says where a JSON value did not come back, or None."""
+    return _lost

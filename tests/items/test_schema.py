@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -59,6 +59,7 @@ SCHEMAS: dict[str, dict[str, Any]] = DOCUMENT["components"]["schemas"]
 LAW = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 
 Instances = Callable[[Mapping[str, Any], Mapping[str, Any]], st.SearchStrategy[Any]]
+Lost = Callable[[Any, Any], str | None]
 UNKNOWN = (UnknownItem, UnknownPart, UnknownAnnotation, UnknownTool, UnknownEvent)
 
 PART: TypeAdapter[Any] = TypeAdapter(Part)
@@ -186,26 +187,6 @@ def written(name: str, value: Any) -> Any:
     return json.loads(ADAPTERS[name].dump_json(value))
 
 
-def lost(given: Any, back: Any, path: str = "$") -> str | None:
-    """Where a value did not come back; fields that were null may be gone, defaults may be new."""
-    if isinstance(given, dict) and isinstance(back, dict):
-        new = cast("dict[str, Any]", back)
-        for key, value in cast("dict[str, Any]", given).items():
-            if key in new or value is not None:
-                found = lost(value, new.get(key, "(nothing)"), f"{path}.{key}")
-                if found:
-                    return found
-        return None
-    if isinstance(given, list) and isinstance(back, list):
-        old, new_ones = cast("list[Any]", given), cast("list[Any]", back)
-        if len(old) != len(new_ones):
-            return f"{path}: {len(old)} became {len(new_ones)}"
-        pairs = enumerate(zip(old, new_ones, strict=True))
-        return next((f for i, (a, b) in pairs if (f := lost(a, b, f"{path}[{i}]"))), None)
-    same = given == back and isinstance(given, bool) == isinstance(back, bool)
-    return None if same else f"{path}: {given!r} became {back!r}"
-
-
 def asked(name: str, back: Any) -> Any:
     """A request as adapters send it: a response must show these nulls, a request must not."""
     if name not in {"CreateResponseBody", "FunctionToolParam", "ResponsesToolParam"} | {
@@ -253,7 +234,7 @@ def test_every_item_type_of_the_schema_is_known(union: str) -> None:
 @LAW
 @given(data=st.data())
 def test_an_instance_of_the_schema_is_read_and_written_back(
-    name: str, data: st.DataObject, instances: Instances
+    name: str, data: st.DataObject, instances: Instances, lost: Lost
 ) -> None:
     schema = {"$ref": f"#/components/schemas/{name}"}
     instance = data.draw(instances(schema, NARROWED))

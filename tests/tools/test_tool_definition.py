@@ -4,11 +4,12 @@ import logging
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
 
 from antiphon.errors import ToolDefinitionError
 from antiphon.items import Json
@@ -127,9 +128,7 @@ def test_a_function_without_parameters_takes_an_empty_object() -> None:
 
 def test_parameters_may_have_any_python_name() -> None:
     @tool(strict=False)
-    def odd(
-        schema: int, copy: int, model_config: int, _hidden: int, json: int, p0: int
-    ) -> None: ...
+    def odd(schema: int, copy: int, model_config: int, _hid: int, json: int, p0: int) -> None: ...
 
     names = ["schema", "copy", "model_config", "_hid", "json", "p0"]
     assert list(parameters(odd)["properties"]) == names
@@ -268,7 +267,12 @@ def test_a_context_may_stand_anywhere_and_is_not_shown(where: str) -> None:
     def last(a: int, b: int, ctx: Annotated[Context[int], "note"]) -> None: ...
     def keyword(a: int, b: int, *, ctx: Context) -> None: ...
 
-    functions: dict[str, Any] = dict(first=first, middle=middle, last=last, keyword=keyword)
+    functions: dict[str, Any] = {
+        "first": first,
+        "middle": middle,
+        "last": last,
+        "keyword": keyword,
+    }
     made = tool(functions[where])
     assert parameters(made)["required"] == ["a", "b"]
     assert parameters(made)["additionalProperties"] is False

@@ -30,7 +30,7 @@ class Opaque:
 
 
 def opaque(thing: Opaque) -> None: ...
-def unresolved(thing: "Nowhere") -> None: ...  # noqa: F821  # pyright: ignore
+def unresolved(thing: "Nowhere") -> None: ...  # noqa: F821  # pyright: ignore[reportUndefinedVariable]
 def maybe_context(ctx: Context | None) -> None: ...
 
 
@@ -87,4 +87,11 @@ def test_a_named_lambda_is_a_tool() -> None:
 
 def test_an_option_that_does_not_exist_yet_is_not_accepted() -> None:
     with pytest.raises(TypeError, match="needs_approval"):
-        tool(needs_approval=True)  # pyright: ignore
+        tool(needs_approval=True)  # pyright: ignore[reportCallIssue]
+
+
+def test_the_parameter_at_fault_is_named_among_good_ones() -> None:
+    def take(box: dict[str, int], thing: Opaque) -> None: ...
+
+    with pytest.raises(ToolDefinitionError, match="take: parameter `thing` cannot"):
+        tool(take)

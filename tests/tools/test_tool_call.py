@@ -1,0 +1,543 @@
+"""A call of a `@tool` function: arguments, execution, results and failures, as events."""
+
+import json
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any
+
+import anyio
+import pytest
+from pydantic import BaseModel, Field, field_validator
+
+from antiphon.errors import ModelRetry, ToolFailed
+from antiphon.items import InputFile, InputImage, InputText, ToolCall, ToolProgress
+from antiphon.tools import Context, Progress, Scope, Tool, tool
+
+if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
+    from testing.tool import SLOT, begin, check_call_events, check_offer, play
+else:
+    from antiphon.testing.tool import SLOT, begin, check_call_events, check_offer, play
+
+pytestmark = pytest.mark.anyio
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Point(BaseModel):
+    x: int
+    y: int = 0
+
+
+@dataclass
+class Pair:
+    a: int
+    b: int
+
+
+async def receipt(made: Tool[..., Any], arguments: Any = None, **options: Any) -> ToolCall:
+    """What came of one call."""
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments or {})
+    item = check_call_events(await play(made, text, **options))
+    assert isinstance(item, ToolCall)
+    return item
+
+
+async def failure(made: Tool[..., Any], arguments: Any = None, **options: Any) -> str:
+    item = await receipt(made, arguments, **options)
+    assert (item.status, item.output) == ("failed", None)
+    assert item.error is not None
+    return item.error
+
+
+async def gives(result: Any) -> ToolCall:
+    @tool
+    async def give() -> Any:
+        return result
+
+    return await receipt(give)
+
+
+@tool
+async def greet(name: str, times: int = 1) -> str:
+    """Greet."""
+    return f"hello {name} " * times
+
+
+async def test_it_keeps_the_conformance_of_offers() -> None:
+    item = await check_offer(greet, '{"name": "Ada", "times": 2}')
+    assert item.to_json() == (
+        b'{"type":"antiphon:tool_call","id":"item_1","status":"completed","name":"greet",'
+        b'"arguments":"{\\"name\\": \\"Ada\\", \\"times\\": 2}",'
+        b'"output":"hello Ada hello Ada ","error":null}'
+    )
+
+
+async def test_the_events_of_a_call_come_in_this_order() -> None:
+    events = await play(greet, '{"name":"A"}', cuts=6)
+    assert [event.type for event in events] == [
+        "response.output_item.added",
+        "antiphon:tool_call.in_progress",
+        "antiphon:tool_call_arguments.delta",
+        "antiphon:tool_call_arguments.delta",
+        "antiphon:tool_call_arguments.done",
+        "antiphon:tool_call.completed",
+        "response.output_item.done",
+    ]
+
+
+async def test_a_refused_call_is_not_executed() -> None:
+    ran: list[int] = []
+
+    @tool
+    def note(a: int) -> None:
+        ran.append(a)
+
+    assert await failure(note, {"a": 1}, refuse="not allowed") == "not allowed"
+    assert ran == []
+
+
+# --- arguments
+
+
+async def test_arguments_come_as_the_python_types_of_the_signature() -> None:
+    seen: list[Any] = []
+
+    @tool
+    def take(when: date, colour: Colour, point: Point, pair: Pair, rest: tuple[int, ...]) -> None:
+        seen.extend([when, colour, point, pair, rest])
+
+    given = {
+        "when": "2026-11-20",
+        "colour": "red",
+        "point": {"x": 1},
+        "pair": {"a": 1, "b": 2},
+        "rest": [1, 2],
+    }
+    assert (await receipt(take, given)).status == "completed"
+    assert seen == [date(2026, 11, 20), Colour.RED, Point(x=1), Pair(1, 2), (1, 2)]
+
+
+async def test_what_is_left_out_is_the_functions_own_default() -> None:
+    marker = object()
+    seen: list[Any] = []
+
+    @tool
+    def take(a: Any = marker, b: int = 3, c: int = Field(4), d: int = 5) -> None:
+        seen.extend([a, b, c, d])
+
+    await receipt(take, {"d": 6})
+    assert seen[0] is marker
+    assert seen[1:] == [3, 4, 6]
+
+
+async def test_null_stands_for_a_default_where_it_can_mean_nothing_else() -> None:
+    @tool
+    def take(a: int = 1, b: int | None = 2) -> list[int | None]:
+        return [a, b]
+
+    assert (await receipt(take, {"a": None, "b": None})).output == "[1,null]"
+
+
+async def test_null_for_a_parameter_without_default_is_an_error() -> None:
+    @tool
+    def take(a: int, b: int = 2) -> None: ...
+
+    assert "- a: " in await failure(take, {"a": None, "b": None})
+
+
+async def test_no_arguments_at_all_are_an_empty_object() -> None:
+    @tool
+    def now() -> str:
+        return "noon"
+
+    assert (await receipt(now, "")).output == "noon"
+    assert (await receipt(now, " \n")).output == "noon"
+
+
+async def test_arguments_that_do_not_fit_are_explained_field_by_field() -> None:
+    error = await failure(greet, {"times": "2", "extra": 1})
+    assert error == (
+        "The arguments of `greet` do not fit:\n"
+        "- name: Field required\n"
+        '- times: Input should be a valid integer (got "2")\n'
+        "- extra: Extra inputs are not permitted\n"
+        "Call it again with arguments that fit."
+    )
+
+
+async def test_a_fault_deep_inside_is_named_by_its_path() -> None:
+    @tool
+    def take(points: list[Point]) -> None: ...
+
+    assert "- points.1.x: " in await failure(take, {"points": [{"x": 1}, {"x": "one"}]})
+
+
+async def test_the_explanation_is_bounded() -> None:
+    @tool
+    def take(numbers: list[int]) -> None: ...
+
+    error = await failure(take, {"numbers": ["x" * 10_000] * 1_000})
+    assert "and 990 more" in error
+    assert len(error) < 4_000
+
+
+@pytest.mark.parametrize(
+    "broken", ["{", '{"name": "A"', "name", '{"name": NaN}', '{"a": "\\ud800"}']
+)
+async def test_arguments_that_are_not_json_are_said_to_be_so(broken: str) -> None:
+    assert (await failure(greet, broken)).startswith("The arguments of `greet` are not JSON: ")
+
+
+async def test_infinities_are_not_numbers() -> None:
+    @tool
+    def take(a: float) -> None: ...
+
+    assert "finite" in await failure(take, '{"a": 1e999}')
+
+
+async def test_a_validator_of_the_user_speaks_to_the_model() -> None:
+    class Even(BaseModel):
+        n: int
+
+        @field_validator("n")
+        @classmethod
+        def _even(cls, value: int) -> int:
+            if value % 2:
+                raise ValueError("expected an even number")
+            return value
+
+    @tool
+    def take(even: Even) -> None: ...
+
+    assert "- even.n: expected an even number (got 3)" in await failure(take, {"even": {"n": 3}})
+
+
+async def test_a_field_may_ask_for_lax_reading() -> None:
+    @tool
+    def take(a: Annotated[int, Field(strict=False)]) -> int:
+        return a
+
+    assert (await receipt(take, {"a": "5"})).output == "5"
+
+
+# --- execution
+
+
+async def test_a_context_is_made_of_the_scope() -> None:
+    @tool
+    async def ask(a: int, ctx: Context[dict[str, int]], b: int) -> list[Any]:
+        return [a + b + ctx.deps["c"], ctx.principal, ctx.response_id, ctx.call_id, len(ctx.items)]
+
+    scope = Scope(principal="ada", response_id="resp_1", deps={"c": 3}, items=[greet_item()])
+    item = await receipt(ask, {"a": 1, "b": 2}, scope=scope)
+    assert item.output == '[6,"ada","resp_1","item_1",1]'
+    direct = await ask(1, Context({"c": 3}, principal="me"), 2)
+    assert direct == [6, "me", "", "", 0]
+
+
+def greet_item() -> ToolCall:
+    return ToolCall(status="completed", name="greet", arguments="{}")
+
+
+async def test_a_plain_function_runs_in_a_thread_with_the_callers_context_variables() -> None:
+    variable: ContextVar[str] = ContextVar("variable")
+    variable.set("here")
+    threads: list[threading.Thread] = []
+
+    @tool
+    def where() -> str:
+        threads.append(threading.current_thread())
+        return variable.get()
+
+    assert (await receipt(where)).output == "here"
+    assert threads[0] is not threading.current_thread()
+
+
+async def test_a_bound_method_runs_on_its_instance() -> None:
+    class Shop:
+        name = "baker"
+
+        async def price(self, thing: str) -> str:
+            return f"{self.name}: {thing}"
+
+    assert (await receipt(tool(Shop().price), {"thing": "bread"})).output == "baker: bread"
+
+
+async def test_an_async_function_behind_a_plain_decorator_is_awaited() -> None:
+    def plain(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    @tool
+    @plain
+    async def answer(a: int) -> int:
+        return a + 1
+
+    assert (await receipt(answer, {"a": 1})).output == "2"
+
+
+async def test_an_async_tool_over_time_is_stopped_and_says_so() -> None:
+    stopped: list[bool] = []
+
+    @tool(timeout=0.01)
+    async def slow() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            stopped.append(True)
+
+    with anyio.fail_after(5):
+        assert await failure(slow) == "`slow` took longer than its 0.01 seconds and was stopped"
+    assert stopped
+
+
+async def test_a_plain_tool_over_time_is_left_behind() -> None:
+    release = threading.Event()
+
+    @tool(timeout=0.01)
+    def slow() -> None:
+        release.wait(10)
+
+    try:
+        with anyio.fail_after(5):
+            assert "took longer than its 0.01 seconds" in await failure(slow)
+    finally:
+        release.set()
+
+
+async def test_a_timeout_error_of_the_tool_itself_is_not_taken_for_ours() -> None:
+    @tool(timeout=5)
+    async def connect() -> None:
+        raise TimeoutError("no answer from the port")
+
+    assert await failure(connect) == "`connect` failed: TimeoutError: no answer from the port"
+
+
+async def test_cancellation_passes_through() -> None:
+    begun = anyio.Event()
+    ended: list[str] = []
+
+    @tool
+    async def wait() -> None:
+        begun.set()
+        await anyio.sleep_forever()
+
+    async def drive() -> None:
+        call = begin(wait)
+        call.ready("{}")
+        async for event in call.run():
+            ended.append(event.type)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(drive)
+            await begun.wait()
+            tasks.cancel_scope.cancel()
+    assert ended == []
+
+
+# --- failures
+
+
+@pytest.mark.parametrize("kind", [ModelRetry, ToolFailed])
+async def test_words_for_the_model_are_given_as_they_are(
+    kind: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    @tool
+    async def choose(a: int) -> None:
+        raise kind("choose a larger number")
+
+    assert await failure(choose, {"a": 1}) == "choose a larger number"
+    assert not caplog.records
+
+
+async def test_a_failure_without_words_still_says_something() -> None:
+    @tool
+    async def choose() -> None:
+        raise ModelRetry()
+
+    assert await failure(choose) == "the tool gave up without saying why"
+
+
+async def test_an_unexpected_exception_is_named_and_logged_in_full(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    @tool
+    def divide(a: int) -> float:
+        raise ZeroDivisionError("x" * 600 + "\ud800")
+
+    with caplog.at_level(logging.ERROR, "antiphon.tools"):
+        error = await failure(divide, {"a": 1})
+    assert error.startswith("`divide` failed: ZeroDivisionError: " + "x" * 500 + "\n[truncated")
+    assert caplog.records[0].exc_info is not None
+
+
+async def test_a_stop_iteration_in_a_plain_function_is_a_failure() -> None:
+    @tool
+    def first() -> int:
+        return next(iter(()))
+
+    with anyio.fail_after(5):
+        assert "StopIteration" in await failure(first)
+
+
+# --- results
+
+
+@pytest.mark.parametrize(
+    ("result", "output"),
+    [
+        ("text", "text"),
+        ('"quoted"', '"quoted"'),
+        ("", ""),
+        (None, ""),
+        (3, "3"),
+        (True, "true"),
+        (1.5, "1.5"),
+        (float("nan"), '"NaN"'),
+        ({"a": [1, None]}, '{"a":[1,null]}'),
+        ([], "[]"),
+        (Point(x=1), '{"x":1,"y":0}'),
+        (Pair(1, 2), '{"a":1,"b":2}'),
+        ([Point(x=1)], '[{"x":1,"y":0}]'),
+        (date(2026, 1, 2), '"2026-01-02"'),
+        (Colour.RED, '"red"'),
+        ("half \ud83d", "half \ufffd"),
+    ],
+    ids=repr,
+)
+async def test_a_result_reads_so(result: Any, output: str) -> None:
+    assert (await gives(result)).output == output
+
+
+async def test_parts_stay_parts() -> None:
+    image = InputImage(image_url="data:image/png;base64,AA==")
+    assert (await gives(image)).output == [image]
+    several = ["look:", image, InputText(text="b"), InputFile(file_url="https://example.org/a")]
+    assert (await gives(several)).output == [InputText(text="look:"), *several[1:]]
+
+
+async def test_a_list_of_parts_and_other_things_is_a_failure() -> None:
+    item = await gives([InputText(text="a"), 3])
+    assert item.error is not None
+    assert "a list of parts with a int in it" in item.error
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (b"\x00", "gave bytes, which a model cannot read"),
+        (object(), "gave a object, which JSON cannot say"),
+        ({"a": object()}, "gave a dict, which JSON cannot say"),
+        ({"a": b"\xff"}, "gave a dict, which JSON cannot say"),
+    ],
+    ids=repr,
+)
+async def test_a_result_that_json_cannot_say_is_a_failure(result: Any, words: str) -> None:
+    item = await gives(result)
+    assert item.status == "failed"
+    assert item.error is not None and words in item.error
+
+
+async def test_a_result_that_contains_itself_is_a_failure() -> None:
+    loop: list[Any] = []
+    loop.append(loop)
+    assert (await gives(loop)).status == "failed"
+
+
+async def test_a_long_result_is_cut_with_a_note() -> None:
+    item = await gives("x" * (1024 * 1024 + 5))
+    assert isinstance(item.output, str)
+    assert item.output.endswith("x\n[truncated: the first 1048576 of 1048581 characters]")
+    parts = (await gives([InputText(text="x" * 1024 * 1024), InputText(text="yz")])).output
+    assert isinstance(parts, list)
+    assert parts[1] == InputText(text="\n[truncated: the first 0 of 2 characters]")
+
+
+# --- progress
+
+
+async def test_progress_is_told_as_it_comes_and_one_value_is_the_result() -> None:
+    @tool
+    async def count(to: int) -> AsyncIterator[Progress | str]:
+        for number in range(to):
+            yield Progress(f"at {number}", fraction=number / to)
+        yield f"counted {to}"
+        yield Progress("tidy", fraction=7)
+
+    events = await play(count, '{"to": 2}')
+    item = check_call_events(events)
+    told = [event for event in events if isinstance(event, ToolProgress)]
+    assert [(event.message, event.fraction) for event in told] == [
+        ("at 0", 0.0),
+        ("at 1", 0.5),
+        ("tidy", 1.0),
+    ]
+    assert isinstance(item, ToolCall) and item.output == "counted 2"
+
+
+@pytest.mark.parametrize(("results", "words"), [(0, "yielded no result"), (2, "two results")])
+async def test_a_stream_with_another_number_of_results_fails(results: int, words: str) -> None:
+    closed: list[bool] = []
+
+    @tool
+    async def give() -> AsyncIterator[int]:
+        try:
+            for number in range(results):
+                yield number
+        finally:
+            closed.append(True)
+
+    assert words in await failure(give)
+    assert closed
+
+
+async def test_a_stream_may_give_none_and_may_fail_after_progress() -> None:
+    @tool
+    async def give(fail: bool) -> AsyncIterator[Progress | None]:
+        yield Progress("begun")
+        if fail:
+            raise ToolFailed("the disk is full")
+        yield None
+
+    assert (await receipt(give, {"fail": False})).output == ""
+    assert await failure(give, {"fail": True}) == "the disk is full"
+
+
+async def test_a_stream_over_time_is_stopped() -> None:
+    @tool(timeout=0.01)
+    async def give() -> AsyncIterator[Progress]:
+        yield Progress("begun")
+        await anyio.sleep_forever()
+
+    with anyio.fail_after(5):
+        assert "took longer than its 0.01 seconds" in await failure(give)
+
+
+async def test_a_stream_whose_reader_leaves_is_closed() -> None:
+    closed: list[bool] = []
+
+    @tool
+    async def give() -> AsyncIterator[Progress]:
+        try:
+            yield Progress("begun")
+        finally:
+            closed.append(True)
+
+    call = begin(give)
+    call.ready("{}")
+    events: Any = call.run()
+    assert (await anext(events)).item_id == SLOT.item_id
+    await events.aclose()
+    assert closed

@@ -1,0 +1,52 @@
+"""Use the built wheel as a stranger would: a clean environment, the demo, the types.
+
+Run by `make wheel`, not by pytest: it installs, which takes a while.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+import zipfile
+from pathlib import Path
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Run a command away from the checkout, and give what it printed."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**environment, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+def main(folder: Path) -> None:
+    """Check the one wheel in a folder."""
+    (wheel,) = folder.resolve().glob("antiphon-*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "antiphon/py.typed" in names, "the wheel must carry its type marker"
+    assert not [name for name in names if name.endswith(".pyi")], "door stubs stay out of the wheel"
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        venv.create(place / "env", with_pip=True)
+        bin_ = place / "env" / ("Scripts" if os.name == "nt" else "bin")
+        run(bin_ / "python", "-m", "pip", "install", "--quiet", wheel, "pyright", cwd=place)
+        said = run(bin_ / "antiphon", "demo", "--fast", cwd=place)
+        assert "interpreting" in said, said
+        charts = list(place.glob("*.svg"))
+        assert charts, f"the demo must save its chart: {said}"
+        types = run(bin_ / "pyright", "--verifytypes", "antiphon", "--ignoreexternal", cwd=place)
+    print(f"{wheel.name}: the demo ran, {charts[0].name} was saved")
+    print(types.strip().splitlines()[-1])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
