@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Any, Generic, TypeAlias, TypeVar, overload
 
 import anyio
-from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from antiphon.errors import ConfigurationError, OutputError, RunError
 from antiphon.items import (
@@ -32,7 +32,7 @@ from antiphon.items import (
     Wire,
     now,
 )
-from antiphon.models import Model
+from antiphon.models import Model, resolve
 from antiphon.tools import Context, HostedTool, Offer, Scope
 
 from .loop import MAX_TURNS, loop
@@ -104,7 +104,7 @@ class Agent(Generic[T]):
         if not name:
             raise ConfigurationError('an agent needs a name: Agent(name="guide", ...)')
         self.name = name
-        self.model = model
+        self.model: Model = resolve(model) if isinstance(model, str) else model
         self.instructions = instructions
         self.tools = tuple(tools)
         self.max_turns = max_turns
@@ -224,7 +224,14 @@ class Agent(Generic[T]):
     async def _instruct(self, scope: Scope) -> str | None:
         if self.instructions is None or isinstance(self.instructions, str):
             return self.instructions
-        words = self.instructions(Context(scope))
+        words = self.instructions(
+            Context(
+                scope.deps,
+                principal=scope.principal,
+                response_id=scope.response_id,
+                items=scope.items,
+            )
+        )
         return await words if inspect.isawaitable(words) else words
 
     def _answer(self, response: Response) -> Any:
@@ -302,11 +309,13 @@ def _options(options: Mapping[str, Any] | None, agent: str) -> dict[str, Any]:
 
 def _adapter(output_type: type[Any]) -> TypeAdapter[Any]:
     try:
-        return TypeAdapter(output_type)
-    except PydanticSchemaGenerationError as error:
+        adapter = TypeAdapter(output_type)
+        adapter.json_schema()
+    except PydanticUserError as error:
         raise ConfigurationError(
             f"output_type: expected a type with a JSON schema, got {output_type!r}: {error}"
         ) from error
+    return adapter
 
 
 def _text_of(output_type: type[Any], adapter: TypeAdapter[Any]) -> TextOptions:

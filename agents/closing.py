@@ -77,7 +77,8 @@ def _written(draft: Draft, item: Item, item_id: str, index: int) -> Iterator[Eve
     if isinstance(item, FunctionCall | McpCall | ToolCall) and "arguments" not in draft.closed:
         slug = "" if isinstance(item, ToolCall) else "response."
         kind: Any = f"{slug}{item.type}_arguments.done"
-        yield ArgumentsDone(**at, type=kind, arguments=item.arguments)
+        name = item.name if isinstance(item, FunctionCall) else None
+        yield ArgumentsDone(**at, type=kind, arguments=item.arguments, name=name)
     elif isinstance(item, CodeInterpreterCall) and "code" not in draft.closed:
         yield CodeDone(**at, code=item.code or "")
     elif isinstance(item, CustomToolCall) and "input" not in draft.closed:

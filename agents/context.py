@@ -36,9 +36,8 @@ def context_of(history: Sequence[Item], given: Sequence[Item]) -> list[Lowered]:
     """
     for position, item in enumerate(given):
         _admit(item, position)
-    lowered = [*lower(history), *lower(given)]
     _refuse_orphans(history, given)
-    return paired(lowered)
+    return paired(lower([*history, *given]))
 
 
 def _admit(item: Item, position: int) -> None:

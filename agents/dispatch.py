@@ -55,13 +55,20 @@ async def _one(pending: Pending) -> AsyncGenerator[Event, None]:
 
 async def _together(group: Sequence[Pending]) -> AsyncGenerator[Event, None]:
     send, receive = anyio.create_memory_object_stream[Event](len(group) * 4)
+    left: GeneratorExit | None = None
     async with anyio.create_task_group() as tasks:
         for pending in group:
             tasks.start_soon(_pump, pending, send.clone())
         send.close()
         with receive:
-            async for event in receive:
-                yield event
+            try:
+                async for event in receive:
+                    yield event
+            except GeneratorExit as error:
+                left = error  # raised outside: a task group would put it into a group
+                tasks.cancel_scope.cancel()
+    if left is not None:
+        raise left
 
 
 async def _pump(pending: Pending, send: MemoryObjectSendStream[Event]) -> None:

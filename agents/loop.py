@@ -10,7 +10,7 @@ Below: `menu` (what may be called), `sampling` (one turn), `dispatch` (running c
 """
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, cast
@@ -154,7 +154,10 @@ class _Run:
                     yield tell(event)
             end = self._ending(turn)
             if end is None:
-                async for event in self._execute(turn):
+                async with aclosing(self._execute(turn)) as ran:
+                    async for event in ran:
+                        yield event
+                for event in self.telling.close("it was never finished", first=first):
                     yield event
                 end = self._after(turn)
             if end is not None:
@@ -196,7 +199,7 @@ class _Run:
             return self.telling.cut((details and details.reason) or "max_output_tokens")
         return None
 
-    async def _execute(self, turn: Sampling) -> AsyncIterator[Event]:
+    async def _execute(self, turn: Sampling) -> AsyncGenerator[Event, None]:
         """Run what may run, and tell the model why the rest did not."""
         tell = self.telling.tell
         runnable: list[Pending] = []

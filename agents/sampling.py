@@ -5,6 +5,7 @@ Text, reasoning and the client's calls pass through under the response's own ids
 a call that the provider runs becomes its tool's own item from its first event on.
 """
 
+from bisect import insort
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from antiphon.errors import ModelError
 from antiphon.items import (
     KINDS,
     ArgumentsDelta,
+    ArgumentsDone,
     Completed,
     Event,
     Failed,
@@ -94,6 +96,9 @@ class Sampling:
                     if route.call is None:
                         inside.item_id = route.item_id
                         inside.output_index = route.output_index
+                        if kind is ArgumentsDone and route.name:
+                            own = self._menu.clients[route.name].name
+                            cast("ArgumentsDone", inside).name = own
                         yield inside
                     elif kind is ArgumentsDelta:
                         route.wrote = True
@@ -166,7 +171,8 @@ class Sampling:
                 yield from route.call.write(item.arguments)
             yield from route.call.ready(item.arguments)
             slot = Slot(route.item_id, route.output_index)
-            self.pending.append(Pending(route.name, route.call, slot, route.parallel))
+            pending = Pending(route.name, route.call, slot, route.parallel)
+            insort(self.pending, pending, key=lambda one: one.slot.output_index)
 
     def _count(self, route: _Route, item: FunctionCall) -> None:
         """A call for the client: under its own name again, and counted if it is whole."""

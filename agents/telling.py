@@ -75,9 +75,9 @@ class Telling:
         fault = Fault(code=code, message=message)
         yield self.tell(Failed(response=self._ended("failed", error=fault)))
 
-    def close(self, reason: str) -> Iterator[Event]:
-        """Finish every item that is still open, as incomplete."""
-        for index in sorted(self.fold.drafts):
+    def close(self, reason: str, *, first: int = 0) -> Iterator[Event]:
+        """Finish every item from `first` on that is still open, as incomplete."""
+        for index in range(first, len(self.fold.drafts)):
             draft = self.fold.drafts[index]
             if draft.whole is None:
                 for event in closing(draft, index, reason):

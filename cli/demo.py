@@ -54,7 +54,7 @@ async def _demo(options: DemoOptions) -> int:
     with Paper() as paper:
         name = "a scripted model" if scripted else model.name
         paper.line(f"antiphon demo: {name}", style="bold")
-        paper.line(where.notice, style="dim" if scripted else "yellow")
+        paper.note(where.notice, style="dim" if scripted else "yellow")
         paper.title("message user")
         paper.prose(rehearsal.question)
         paper.end()
@@ -64,7 +64,7 @@ async def _demo(options: DemoOptions) -> int:
         finally:
             await model.aclose()
         paper.line("")
-        paper.line(_summary(response), style="dim")
+        paper.note(_summary(response), style="dim")
     return 0 if response.status == "completed" else 1
 
 

@@ -5,6 +5,7 @@ speaks; `Upstream` asks it.
 """
 
 import os
+from urllib.parse import urlsplit
 
 from antiphon.errors import ConfigurationError
 from antiphon.models import Model, Upstream, resolve
@@ -39,6 +40,12 @@ def open_upstream(endpoint: Endpoint) -> Upstream:
     if endpoint.base_url is None:
         raise ConfigurationError("expected the server's address: say --base-url URL")
     return Upstream(endpoint.base_url, api_key=_key(endpoint.api_key_env), api=endpoint.api)
+
+
+def shown(url: str) -> str:
+    """A URL without the name and password that it may hold."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _key(variable: str | None) -> str | None:

@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import cast
 
 from antiphon.errors import AntiphonError, ConfigurationError
 
@@ -83,9 +84,10 @@ def told(error: Exception, *, debug: bool) -> int:
 
 def _alone(error: Exception) -> Exception:
     """The one error in a group of one, as task groups raise it."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
+    if not isinstance(error, ExceptionGroup):
+        return error
+    group = cast("ExceptionGroup[Exception]", error)
+    return _alone(group.exceptions[0]) if len(group.exceptions) == 1 else group
 
 
 def _first_line(error: Exception) -> str:

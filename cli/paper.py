@@ -19,6 +19,13 @@ from .prose import Prose, harmless
 _MARGIN: Final = "  "
 
 
+class _Console(Console):
+    """A console that leaves a closed pipe to `entry`; rich's own ends the program with 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # called where BrokenPipeError is being handled
+
+
 class Paper:
     """Writes from top to bottom. Without a terminal: plain text, no spinner, nothing rewritten.
 
@@ -29,7 +36,7 @@ class Paper:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        self.console = console or _Console(file=sys.stdout, highlight=False, soft_wrap=True)
         ascii_only = self.console.options.ascii_only
         self._mark = "*" if ascii_only else "●"
         self._bar = "  | " if ascii_only else "  │ "
@@ -57,8 +64,14 @@ class Paper:
         self._write(f"{self._mark} ", "bold green")
         self._write(f"{harmless(text)}\n", "bold")
 
+    def note(self, text: str, *, style: str = "") -> None:
+        """A line of its own, without margin; on a terminal broken between words."""
+        width = self.console.width - 1 if self.console.is_terminal else None
+        prose = Prose(width)
+        self.line(prose.feed(text) + prose.end(), style=style)
+
     def line(self, text: str, *, style: str = "") -> None:
-        """A line of its own, without margin."""
+        """A line of its own, without margin, as it is."""
         self.end()
         self._write(f"{harmless(text)}\n", style)
 
@@ -131,7 +144,7 @@ class Paper:
     def _lay(self, text: str, style: str, margin: str) -> None:
         """Write text with a margin before each of its lines."""
         for piece in text.splitlines(keepends=True):
-            if self._fresh:
+            if self._fresh and (piece != "\n" or margin != _MARGIN):
                 self._write(margin, "dim")
             self._write(piece, style)
 
@@ -150,9 +163,7 @@ class Paper:
     def _rewrite(self) -> None:
         assert self._code is not None
         line, self._line = self._line, ""
-        self.console.control(
-            Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
-        )
+        self.console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))
         self._fresh = True
         self._lay(self._bar, "dim", "")
         self.console.print(self._code.line(line), end="")

@@ -3,6 +3,7 @@
 Above: `chat`. Below: `antiphon.models`. An example of an engine of one's own, too.
 """
 
+import re
 from collections.abc import AsyncGenerator
 
 import anyio
@@ -25,6 +26,6 @@ async def parrot(request: ModelRequest) -> AsyncGenerator[Speech, None]:
         f"You said: {said}\n"
         "That list is all there is: this chat has no other state. /items shows it."
     )
-    for word in words.split(" "):
+    for word in re.findall(r"\S+\s*", words):
+        yield Text(word)
         await anyio.sleep(_PACE)
-        yield Text(f"{word} ")

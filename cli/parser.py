@@ -5,7 +5,7 @@ Above: `entry`. Below: `options`. Not here: any import that takes time, and what
 
 import argparse
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Final, Protocol
 
 from antiphon import __version__
 
@@ -18,8 +18,19 @@ from .options import (
     ServeOptions,
 )
 
-if TYPE_CHECKING:
-    Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+_STYLE: Final[dict[str, Any]] = {
+    "formatter_class": argparse.RawDescriptionHelpFormatter,  # epilogs stay as written
+    "allow_abbrev": False,  # scripts must not break when an option is added
+}
+
+
+class Commands(Protocol):
+    """Where commands are added: what `add_subparsers` gives."""
+
+    def add_parser(self, name: str, **options: Any) -> argparse.ArgumentParser:
+        """Another command."""
+        ...
+
 
 _MAIN = """\
 examples:
@@ -75,10 +86,11 @@ exit code: 1 if it does not answer, or does not stream
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; `parse` turns its result into `Options`."""
-    parser = _Parser(
+    parser = argparse.ArgumentParser(
         prog="antiphon",
         description="Agents whose state is a list of Open Responses items.",
         epilog=_MAIN,
+        **_STYLE,
     )
     parser.add_argument("--version", action="version", version=f"antiphon {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -96,16 +108,8 @@ def parse(given: argparse.Namespace) -> Options:
     return make(given)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Whole option names only (scripts do not break when one is added); epilogs as written."""
-
-    def __init__(self, **options: Any) -> None:
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        super().__init__(allow_abbrev=False, **options)
-
-
 def _command(
-    commands: "Commands",
+    commands: Commands,
     name: str,
     *,
     brief: str,
@@ -113,7 +117,11 @@ def _command(
     make: Callable[[argparse.Namespace], Options],
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(
-        name, help=brief, description=brief[:1].upper() + brief[1:] + ".", epilog=epilog
+        name,
+        help=brief,
+        description=f"{brief[:1].upper()}{brief[1:]}.",
+        epilog=epilog,
+        **_STYLE,
     )
     # SUPPRESS: a subcommand's default must not undo `antiphon --debug <command>`.
     parser.add_argument(
@@ -160,7 +168,7 @@ def _endpoint(given: argparse.Namespace) -> Endpoint:
     )
 
 
-def _add_demo(commands: "Commands") -> None:
+def _add_demo(commands: Commands) -> None:
     parser = _command(
         commands,
         "demo",
@@ -186,7 +194,7 @@ def _add_demo(commands: "Commands") -> None:
     parser.add_argument("--fast", action="store_true", help="do not pace the script")
 
 
-def _add_chat(commands: "Commands") -> None:
+def _add_chat(commands: Commands) -> None:
     parser = _command(
         commands,
         "chat",
@@ -221,7 +229,7 @@ def _add_chat(commands: "Commands") -> None:
     )
 
 
-def _add_serve(commands: "Commands") -> None:
+def _add_serve(commands: Commands) -> None:
     parser = _command(
         commands,
         "serve",
@@ -277,7 +285,7 @@ def _port(text: str) -> int:
     return number
 
 
-def _add_check(commands: "Commands") -> None:
+def _add_check(commands: Commands) -> None:
     parser = _command(
         commands,
         "check",

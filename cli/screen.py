@@ -119,9 +119,7 @@ class Screen:
 
     def _output(self, event: CodeOutputDelta) -> None:
         self._turn_to(event.output_index)
-        self._printed[event.output_index] = (
-            self._printed.get(event.output_index, "") + event.delta
-        )
+        self._printed[event.output_index] = self._printed.get(event.output_index, "") + event.delta
         self._paper.text(event.delta, style="yellow" if event.stream == "stderr" else "")
 
     def _progress(self, event: ToolProgress) -> None:
@@ -149,7 +147,7 @@ class Screen:
         status = getattr(item, "status", None) or "completed"
         began = self._began.pop(event.output_index, None)
         if began is not None:
-            self._paper.status(f"{status} in {time.monotonic() - began:.2f} s", bad=_bad(status))
+            self._paper.status(f"{status} in {_seconds(began)}", bad=_bad(status))
         elif _bad(status):
             self._paper.status(status, bad=True)
 
@@ -171,13 +169,13 @@ class Screen:
         response = event.response
         self._current = None
         if response.status != "completed":
-            self._paper.line(f"response {response.status}: {_reason(response)}", style="red")
+            self._paper.note(f"response {response.status}: {_reason(response)}", style="red")
 
     def _error(self, event: ErrorEvent) -> None:
         self._paper.still()
         self._paper.end()
         said = event.error or event.model_extra or {}
-        self._paper.line(f"error: {said.get('message', 'the stream broke')}", style="red")
+        self._paper.note(f"error: {said.get('message', 'the stream broke')}", style="red")
 
 
 def _unseen(logs: str, printed: str) -> Iterator[str]:
@@ -202,6 +200,11 @@ def _title(item: Item) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:14]}..."
+
+
+def _seconds(began: float) -> str:
+    took = time.monotonic() - began
+    return f"{took * 1000:.0f} ms" if took < 1 else f"{took:.1f} s"
 
 
 def _bad(status: str) -> bool:

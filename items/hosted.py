@@ -57,7 +57,7 @@ class SearchResult(Wire):
     filename: Maybe[str] = None
     score: Maybe[float] = None
     text: Maybe[str] = None
-    attributes: Maybe[dict[str, str | float | bool]] = None
+    attributes: Maybe[dict[str, str | bool | int | float]] = None
 
 
 class FileSearchCall(Wire):

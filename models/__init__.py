@@ -10,10 +10,6 @@ from .chat import (
 from .clients import (
     prefer_fast as prefer_fast,
 )
-from .engine import (
-    Engine as Engine,
-    model as model,
-)
 from .model import (
     Model as Model,
     ModelRequest as ModelRequest,
@@ -37,3 +33,9 @@ from .speech import (
     Text as Text,
     Usage as Usage,
 )
+from .upstream import (
+    Upstream as Upstream,
+)
+
+# After `.model`, whose import would else hide the decorator from checkers.
+from .engine import Engine as Engine, model as model  # isort: skip

@@ -65,13 +65,16 @@ def usage(told: Any) -> Usage | None:
         return None
     fields = cast("Json", told)
     read, written = count(fields.get("input_tokens")), count(fields.get("output_tokens"))
-    cached = _fields(fields.get("input_tokens_details")).get("cached_tokens")
+    cache = _fields(fields.get("input_tokens_details"))
     thought = _fields(fields.get("output_tokens_details")).get("reasoning_tokens")
     return Usage(
         input_tokens=read,
         output_tokens=written,
         total_tokens=count(fields.get("total_tokens")) or read + written,
-        input_tokens_details=InputTokensDetails(cached_tokens=count(cached)),
+        input_tokens_details=InputTokensDetails(
+            cached_tokens=count(cache.get("cached_tokens")),
+            cache_write_tokens=count(cache.get("cache_write_tokens")),
+        ),
         output_tokens_details=OutputTokensDetails(reasoning_tokens=count(thought)),
     )
 

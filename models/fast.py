@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
 from typing import Any, cast
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx2
@@ -49,11 +50,19 @@ class _Body(httpx2.AsyncByteStream):
             self._response.close()  # the rest of the stream will not be read: end it
 
 
+def _without_userinfo(url: httpx2.URL) -> httpx2.URL:
+    """httpx2 has made a header of it already, and aiohttp refuses to be told twice."""
+    return url.copy_with(username=None, password=None) if url.userinfo else url
+
+
 class FastTransport(httpx2.AsyncBaseTransport):
     """Sends with aiohttp. Sessions belong to their loop, so each running loop has its own."""
 
     def __init__(self) -> None:
         self._sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
+        # Not by aiohttp's own trust_env, which also reads ~/.netrc in a thread for every request
+        # and refuses a request that has a key when it finds something there.
+        self._proxies = getproxies()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         timeout = cast("dict[str, float | None]", request.extensions.get("timeout", {}))
@@ -62,7 +71,8 @@ class FastTransport(httpx2.AsyncBaseTransport):
         with _errors():
             response = await self._session().request(
                 request.method,
-                URL(str(request.url), encoded=True),
+                URL(str(_without_userinfo(request.url)), encoded=True),
+                proxy=self._proxy(request.url),
                 headers=[
                     (name.decode("latin-1"), value.decode("latin-1"))
                     for name, value in request.headers.raw
@@ -90,6 +100,15 @@ class FastTransport(httpx2.AsyncBaseTransport):
         if session is not None:
             await session.close()
 
+    def _proxy(self, url: httpx2.URL) -> str | None:
+        """The proxy that the environment names for this URL (HTTPS_PROXY, NO_PROXY, ...)."""
+        proxy = self._proxies.get(url.scheme) or self._proxies.get("all")
+        if proxy is None or proxy_bypass(url.host):
+            return None
+        if not proxy.startswith(("http://", "https://")):
+            raise httpx2.UnsupportedProtocol("expected an http(s) proxy: pass fast=False for SOCKS")
+        return proxy
+
     def _session(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
         session = self._sessions.get(loop)
@@ -99,7 +118,6 @@ class FastTransport(httpx2.AsyncBaseTransport):
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
-                trust_env=True,
                 skip_auto_headers=("User-Agent", "Content-Type", "Accept", "Accept-Encoding"),
             )
         return session

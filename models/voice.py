@@ -17,6 +17,7 @@ from .speech import Failure, FunctionCall, Reasoning, Refusal, Speech, Stop, Tex
 from .writer import Writer
 
 _KINDS = "Text, Reasoning, Refusal, FunctionCall, Usage, Stop or Failure"
+_END: Any = object()
 
 
 async def tell(
@@ -35,14 +36,14 @@ async def tell(
     """
     voice = Voice(writer, name)
     async with aclosing(pieces):
-        while (piece := await _next(pieces, name)) is not None:
+        while (piece := await _next(pieces, name)) is not _END:
             for event in voice.say(piece):
                 yield event
             if voice.failed:
                 return
             if isinstance(piece, FunctionCall) and isinstance(piece.arguments, AsyncIterable):
                 fragments = aiter(piece.arguments)
-                while (fragment := await _next(fragments, name)) is not None:
+                while (fragment := await _next(fragments, name)) is not _END:
                     for event in voice.write(fragment):
                         yield event
         for event in voice.end():
@@ -50,11 +51,11 @@ async def tell(
 
 
 async def _next(pieces: AsyncIterator[Any], name: str) -> Any:
-    """The next piece, or None at the end; user code's own exceptions become ModelErrors."""
+    """The next piece, or `_END`; user code's own exceptions become ModelErrors."""
     try:
         return await anext(pieces)
     except StopAsyncIteration:
-        return None
+        return _END
     except AntiphonError:
         raise
     except Exception as error:

@@ -4,25 +4,23 @@ Every field that is not honoured is refused here by name (README lists the fate 
 what a client points at (stored items, URLs) is resolved or refused.
 """
 
-import ipaddress
 from collections.abc import Sequence
 from typing import cast
-from urllib.parse import urlsplit
 
 from antiphon.errors import RequestError
 from antiphon.items import (
     CodeInterpreterCall,
     CreateResponse,
     FileSearchCall,
-    InputFile,
-    InputImage,
     Item,
     ItemReference,
+    Json,
     McpCall,
     WebSearchCall,
 )
 
 from .store import Store
+from .urls import check_url
 from .view import View
 
 _REFUSED = {
@@ -43,7 +41,7 @@ def admit(request: CreateResponse, *, private_urls: bool) -> None:
         RequestError: 400, with `param`.
     """
     for name, cure in _REFUSED.items():
-        if getattr(request, name):
+        if getattr(request, name) not in (None, False):
             raise _unsupported(name, f"{name} is not supported here: {cure}")
     if request.truncation == "auto":
         raise _unsupported("truncation", 'truncation "auto" is not supported here: shorten input')
@@ -63,57 +61,25 @@ def _unsupported(param: str, message: str) -> RequestError:
 
 
 def _check_urls(item: Item, param: str) -> None:
-    for field in ("content", "output"):
+    for field in ("content", "output", "outputs"):
         value: object = getattr(item, field, None)
         if isinstance(value, list):
             for position, part in enumerate(cast("list[object]", value)):
-                where = f"{param}.{field}[{position}]"
-                if isinstance(part, InputImage):
-                    _check_url(part.image_url, f"{where}.image_url")
-                elif isinstance(part, InputFile):
-                    _check_url(part.file_url, f"{where}.file_url")
+                _check_part(part, f"{param}.{field}[{position}]")
+        elif isinstance(value, dict):  # a screen, as a computer call gives it
+            _check_value(cast("Json", value).get("image_url"), f"{param}.{field}.image_url")
 
 
-def _check_url(url: str | None, param: str) -> None:
-    """Refuse a URL that would make somebody fetch from a private network."""
-    if url is None or url.startswith("data:"):
-        return
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        parts, host = urlsplit(""), ""
-    if parts.scheme not in ("http", "https") or not host:
-        raise RequestError(
-            f"{param}: expected an http(s) or data URL", param=param, code="invalid_url"
-        )
-    if _private(host):
-        raise RequestError(
-            f"{param}: {host!r} is a private address: send the content as a data URL",
-            param=param,
-            code="private_url",
-        )
+def _check_part(part: object, param: str) -> None:
+    for name in ("image_url", "file_url", "video_url", "url"):
+        _check_value(getattr(part, name, None), f"{param}.{name}")
 
 
-def _private(host: str) -> bool:
-    name = host.rstrip(".").lower()
-    if name == "localhost" or name.endswith((".localhost", ".local", ".internal")):
-        return True
-    try:
-        # A resolver also takes 127.1, 0x7f000001 or 2130706433 for an address, so these count.
-        address = ipaddress.ip_address(int(name, 0) if _number(name) else name)
-    except ValueError:
-        return name.replace(".", "").isdigit() or name.startswith("0x")
-    mapped = getattr(address, "ipv4_mapped", None)
-    return not (mapped or address).is_global
-
-
-def _number(name: str) -> bool:
-    try:
-        int(name, 0)
-    except ValueError:
-        return False
-    return True
+def _check_value(value: object, param: str) -> None:
+    if isinstance(value, dict):  # Chat Completions has it one step further in
+        value, param = cast("Json", value).get("url"), f"{param}.url"
+    if isinstance(value, str):
+        check_url(value, param)
 
 
 async def resolve_items(

@@ -18,13 +18,18 @@ BREATH = 256
 
 
 class _Rest(Generic[T]):
-    """The rest of a step that has begun to wait: awaiting it goes on exactly there."""
+    """The rest of a step that has begun to wait: awaiting it goes on exactly there.
 
-    __slots__ = ("_step", "_waiting")
+    Attributes:
+        interrupted: Whether an exception (a cancellation, mostly) came in while it waited.
+    """
+
+    __slots__ = ("_step", "_waiting", "interrupted")
 
     def __init__(self, step: Any, waiting: Any) -> None:
         self._step = step
         self._waiting = waiting
+        self.interrupted = False
 
     def __await__(self) -> Generator[Any, Any, T]:
         waiting = self._waiting
@@ -32,6 +37,7 @@ class _Rest(Generic[T]):
             try:
                 sent = yield waiting
             except BaseException as error:
+                self.interrupted = True
                 try:
                     waiting = self._step.throw(error)
                 except StopIteration as done:
@@ -41,6 +47,23 @@ class _Rest(Generic[T]):
                     waiting = self._step.send(sent)
                 except StopIteration as done:
                     return done.value
+
+
+class _Told(Generic[T]):
+    """A step that has begun to wait, told why it ends: awaiting it gives what it says to that."""
+
+    __slots__ = ("_error", "_step")
+
+    def __init__(self, step: Any, error: BaseException) -> None:
+        self._step = step
+        self._error = error
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        try:
+            waiting = self._step.throw(self._error)
+        except StopIteration as said:
+            return said.value
+        return (yield from _Rest[T](self._step, waiting).__await__())
 
 
 async def feed(
@@ -57,6 +80,7 @@ async def feed(
         flush: Called when the source has to wait, and at the end: what was taken may go out.
     """
     taken = 0
+    interrupted = False  # perhaps these are the last words: nothing may come between them
     while True:
         step = source.__anext__()
         try:
@@ -64,38 +88,37 @@ async def feed(
         except StopIteration as ready:
             take(ready.value)
             taken += 1
-            if taken % BREATH == 0:
-                await flush()
-                await anyio.lowlevel.checkpoint()
+            if taken % BREATH == 0 and not interrupted:
+                try:
+                    await flush()
+                    await anyio.lowlevel.checkpoint()
+                except BaseException as error:
+                    await _last_words(source.athrow(error), source, take)
+                    raise
             continue
         except StopAsyncIteration:
             break
         try:
             await flush()
         except BaseException as error:
-            _last_words(step, source, error, take)
+            await _last_words(_Told[T](step, error), source, take)
             raise
+        rest = _Rest[T](step, waiting)
         try:
-            take(await _Rest[T](step, waiting))
+            take(await rest)
         except StopAsyncIteration:
             break
+        interrupted = rest.interrupted
     await flush()
 
 
-def _last_words(step: Any, source: Any, error: BaseException, take: Callable[[Any], None]) -> None:
-    """Tell a waiting source why it ends, and take what it still has to say without waiting."""
+async def _last_words(
+    told: Awaitable[T], source: AsyncGenerator[T, None], take: Callable[[T], None]
+) -> None:
+    """Take what a source still has to say once it is told why it ends."""
     try:
-        step.throw(error)
-    except StopIteration as said:
-        take(said.value)
+        take(await told)
+        async for value in source:
+            take(value)
     except BaseException:
-        return
-    while True:
-        try:
-            source.__anext__().send(None)
-        except StopIteration as said:
-            take(said.value)
-        except BaseException:
-            return
-        else:
-            return
+        return  # its last word is the error that it was told, and the caller has that

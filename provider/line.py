@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 import anyio
-from starlette.types import Receive, Send
+import anyio.lowlevel
+from starlette.types import Message, Receive, Send
 
 from .sse import KEEP_ALIVE
 
@@ -34,6 +35,8 @@ class Line:
         self._streaming = streaming
         self._quiet = quiet
         self._started = False
+        self._ended = False
+        self._left = anyio.CancelScope()
         self._last = anyio.current_time()
         self._lock = anyio.Lock(fast_acquire=True)
 
@@ -43,28 +46,39 @@ class Line:
         When the client leaves, the work is cancelled and this returns.
         """
         failure: Exception | None = None
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._watch, tasks.cancel_scope)
-            try:
-                await work(self.write)
-                await self._end()
-            except Exception as error:
-                failure = error  # raised outside, so that it comes out bare and not in a group
-            tasks.cancel_scope.cancel()
+        with self._left:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._watch)
+                try:
+                    await work(self.write)
+                    await self._end()
+                except Exception as error:
+                    failure = error  # raised outside, so that it comes out bare and not in a group
+                tasks.cancel_scope.cancel()
         if failure is not None:
             raise failure
 
     async def write(self, data: bytes) -> None:
         """Send bytes; the head goes first."""
         async with self._lock:
+            if self._ended:
+                return  # a sign of life that waited while the last bytes went out
             if not self._started:
                 await self._start()
             self._last = anyio.current_time()
-            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+            await self._put({"type": "http.response.body", "body": data, "more_body": True})
 
     async def _end(self) -> None:
         async with self._lock:
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            self._ended = True
+            await self._put({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _put(self, message: Message) -> None:
+        try:
+            await self._send(message)
+        except OSError:  # how some servers say that the client has left
+            self._left.cancel()
+            await anyio.lowlevel.checkpoint()
 
     async def _start(self) -> None:
         self._started = True
@@ -72,15 +86,15 @@ class Line:
         headers = [(b"content-type", kind), (b"cache-control", b"no-store")]
         if self._streaming:
             headers.append((b"x-accel-buffering", b"no"))
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self._put({"type": "http.response.start", "status": 200, "headers": headers})
 
-    async def _watch(self, scope: anyio.CancelScope) -> None:
+    async def _watch(self) -> None:
         """Keep the line alive, until the client leaves."""
         while True:
             with anyio.move_on_after(self._quiet):
                 message = await self._receive()
                 if message["type"] == "http.disconnect":
-                    scope.cancel()
+                    self._left.cancel()
                     return
             if anyio.current_time() - self._last >= self._quiet:
                 await self.write(KEEP_ALIVE if self._streaming else b" ")

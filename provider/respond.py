@@ -108,7 +108,6 @@ class Responder:
                 await send(waiting)
 
         self._take_frame(self._first)
-        await flush()
         await self._drive(self._take_frame, flush)
         await self._save()
         await send(b"".join([*self._tail, DONE]))
@@ -124,6 +123,7 @@ class Responder:
         self, take: Callable[[Event], None], flush: Callable[[], Awaitable[None]]
     ) -> None:
         try:
+            await flush()  # the first event goes out before the model is asked
             await feed(self._events, take, flush)
         except BaseException:
             with anyio.CancelScope(shield=True):
@@ -160,7 +160,8 @@ class Responder:
             given=self._asked.request.items,
             view={**asdict(self._viewer.view), "include": sorted(self._viewer.view.include)},
         )
-        await self._desk.store.save(record)
+        with anyio.CancelScope(shield=True):  # what has ended is kept, though its client leaves
+            await self._desk.store.save(record)
 
 
 async def _nothing() -> None:

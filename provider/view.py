@@ -210,13 +210,19 @@ _ITEMS: dict[type[Any], Callable[[View, Any], Item]] = {
 def _tools(tools: list[ToolDefinition]) -> list[ToolDefinition]:
     """Declared tools in forms that every SDK parses: our own as the built-in MCP server."""
     own = [tool.name for tool in tools if isinstance(tool, ProviderFunction | AgentTool)]
+    rest = [
+        _connected(tool) for tool in tools if not isinstance(tool, ProviderFunction | AgentTool)
+    ]
     if not own:
-        return tools
-    built_in = McpServerTool(
-        server_label=BUILT_IN, connector_id=BUILT_IN, allowed_tools=own, require_approval="never"
-    )
-    rest = [tool for tool in tools if not isinstance(tool, ProviderFunction | AgentTool)]
-    return [*rest, built_in]
+        return rest
+    return [*rest, McpServerTool(server_label=BUILT_IN, allowed_tools=own)]
+
+
+def _connected(tool: ToolDefinition) -> ToolDefinition:
+    """The `openai` SDK knows eight connectors by name, and its classes refuse any other."""
+    if isinstance(tool, McpServerTool) and tool.connector_id == BUILT_IN:
+        return tool.model_copy(update={"connector_id": None})
+    return tool
 
 
 def _show_response(view: View, event: ResponseEvent) -> Event:

@@ -150,8 +150,9 @@ class Container:
             session = await self._interpreter()
             cell = await session.begin(source, seconds=seconds)
             try:
-                # An interpreter may have died since its last cell; a new one gets a try.
-                if await session.began(cell) or cell.overdue or self.closed:
+                # An interpreter may have died since its last cell; a new one gets a try. One that
+                # broke the protocol may have begun: no cell runs twice.
+                if await session.began(cell) or cell.overdue or self.closed or session.broken:
                     return session, cell
             except BaseException:
                 with CancelScope(shield=True):

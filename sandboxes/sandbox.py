@@ -95,6 +95,9 @@ class Sandbox(Protocol):
     def run(self, code: str, *, timeout: float | None = None) -> AsyncGenerator[CellEvent]:
         """Run one cell and yield its events; an async generator, to be closed if left early.
 
+        Finished always comes last, once. Started is missing only if the cell never began: the
+        interpreter stood still for all its time, or an earlier cell had corrupted the stream.
+
         `timeout` is in seconds of execution; None means the backend's own. Over time the cell is
         interrupted, and killed if it does not stop. Cells on one sandbox run one after another.
         Closing the generator early interrupts the cell in the same way, and returns when the

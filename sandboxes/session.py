@@ -54,6 +54,8 @@ class Session:
         self._reading = False
         self._changed = anyio.Event()
         self._end: str | None = None
+        self.broken = False
+        """Whether the interpreter broke the protocol."""
         self._timer: asyncio.TimerHandle | None = None
         self._stopping: asyncio.Task[None] | None = None
 
@@ -82,7 +84,7 @@ class Session:
 
     async def begin(self, code: str, *, seconds: float) -> Cell:
         """Send a cell and set its timers; `settle` must be called on it in the end."""
-        cell = Cell(self._next(), timeout=seconds)
+        cell = Cell(self._new_key(), timeout=seconds)
         self._cell = cell
         # Ours is the second timer: the runner interrupts first, where it can.
         self._timer = asyncio.get_running_loop().call_later(
@@ -229,6 +231,7 @@ class Session:
             for frame in self._decoder.feed(data):
                 self._dispatch(frame)
         except FrameError as error:
+            self.broken = True
             self.stop(f"The interpreter was discarded: it broke the protocol ({error}).")
 
     def _dispatch(self, frame: Frame) -> None:
@@ -268,11 +271,11 @@ class Session:
             request.files.append(info)
 
     def _open(self) -> tuple[int, _Request]:
-        key = self._next()
+        key = self._new_key()
         request = self._requests[key] = _Request()
         return key, request
 
-    def _next(self) -> int:
+    def _new_key(self) -> int:
         self._last_id = self._last_id % 0xFFFF_FFFF + 1
         return self._last_id
 

@@ -86,9 +86,10 @@ async def check_bare_descriptors_and_subprocesses_are_heard(sandboxes: Sandboxes
         "import os, subprocess, sys\nprint('a')\n"
         "subprocess.run([sys.executable, '-c', 'print(\"b\")'])\n"
         "print('c')\nos.write(1, b'd\\n')\nprint('e')\nos.write(2, b'f\\n')\n"
+        "for i in range(300):\n    os.write(1, b'.')\n    print(end=',')\n"
     )
     ran = await run_ok(await open_new(sandboxes), code)
-    assert (ran.stdout, ran.stderr) == ("a\nb\nc\nd\ne\n", "f\n")
+    assert (ran.stdout, ran.stderr) == ("a\nb\nc\nd\ne\n" + ".," * 300, "f\n")
 
 
 async def check_text_that_is_not_utf8_does_no_harm(sandboxes: Sandboxes) -> None:
@@ -149,6 +150,7 @@ async def check_await_works_at_the_top_level(sandboxes: Sandboxes) -> None:
     await run_ok(sandbox, "import asyncio\nq = asyncio.Queue()\nawait q.put(7)")
     ran = await run_ok(sandbox, "async def f(): return 1\nasyncio.run(f())")
     assert [shown.text for shown in ran.shown] == ["1"]
+    await run_ok(sandbox, "task = asyncio.create_task(asyncio.sleep(0))\nawait task")
     ran = await run_ok(sandbox, "async with asyncio.Lock():\n    n = await q.get()\nawait f() + n")
     assert [shown.text for shown in ran.shown] == ["8"]
 

@@ -106,16 +106,34 @@ async def check_a_flood_of_output_is_bounded(sandboxes: Sandboxes) -> None:
 async def check_closing_a_cell_early_frees_the_sandbox(sandboxes: Sandboxes) -> None:
     """A consumer that leaves interrupts the cell; the next one finds the names."""
     sandbox = await open_new(sandboxes)
-    async with aclosing(sandbox.run("kept = 1\nprint('on')\nwhile True: pass")) as events:
-        async for event in events:
-            if isinstance(event, Output):
-                break
-    ran = await run_ok(sandbox, "print(kept)")
-    assert ran.stdout == "1\n" and not ran.finished.state_lost
+    silent = "kept = 1\nprint('on')\nwhile True: pass"
+    writing = "while True: print('x' * 9999)"  # is interrupted in the middle of a frame
+    for code in (silent, *[writing] * 3):
+        async with aclosing(sandbox.run(code)) as events:
+            async for event in events:
+                if isinstance(event, Output):
+                    other = await open_new(sandboxes)
+                    await run_ok(other, "1")  # time enough to fill every buffer
+                    await other.aclose()
+                    break
+        ran = await run_ok(sandbox, "print(kept)")
+        assert ran.stdout == "1\n" and not ran.finished.state_lost
     async for event in sandbox.run("1"):  # left right at the end, and never closed
         if isinstance(event, Finished):
             break
     await run_ok(sandbox, "2")
+
+
+async def check_a_slow_consumer_costs_no_state(sandboxes: Sandboxes) -> None:
+    """A cell that ended in time was in time, however late its events are taken."""
+    sandbox, other = await open_new(sandboxes), await open_new(sandboxes)
+    await run_ok(sandbox, "kept = 1")
+    async for event in sandbox.run("print('on')\nkept", timeout=0.2):
+        if isinstance(event, Output):
+            await run_ok(other, "import time; time.sleep(1.5)")
+        elif isinstance(event, Finished):
+            assert event == Finished("ok", None, False, 1)
+    await run_ok(sandbox, "kept")
 
 
 async def check_cancelling_a_cell_frees_the_sandbox(sandboxes: Sandboxes) -> None:
@@ -197,6 +215,7 @@ FAULT_CHECKS: list[SandboxCheck] = [
     check_a_death_between_cells_is_told,
     check_a_flood_of_output_is_bounded,
     check_closing_a_cell_early_frees_the_sandbox,
+    check_a_slow_consumer_costs_no_state,
     check_cancelling_a_cell_frees_the_sandbox,
     check_stubborn_cells_are_killed_on_cancel,
     check_forged_frames_discard_the_interpreter,

@@ -120,21 +120,22 @@ def _check_steps(events: Sequence[Event], item: Item) -> None:
 
 
 def _check_fold(events: Sequence[Event], slot: Slot, item: Item) -> None:
-    """At every point the fold is an item; before the end, what was said; at the end, the whole."""
+    """The deltas say what their `done` says, `done` what the receipt says, and the fold all."""
     fold = Fold()
     for event in events:
+        if isinstance(event, ArgumentsDone | CodeDone):
+            field, whole = (
+                ("code", event.code) if isinstance(event, CodeDone) else _arguments(event)
+            )
+            told = "".join(fold.drafts[slot.output_index].fields.get(field, ()))
+            assert told == whole, f"expected the {field} {told!r} of the deltas, got {whole!r}"
+            assert getattr(item, field) == whole, f"expected {field} {whole!r} in {item!r}"
         fold.add(event)
-        (said,) = fold.output
-        if isinstance(event, ArgumentsDone):
-            assert getattr(said, "arguments", None) == event.arguments
-        if isinstance(event, CodeDone):
-            assert getattr(said, "code", None) == event.code
     assert fold.output == [item], f"expected the fold {item!r}, got {fold.output!r}"
-    for field in ("arguments", "code"):
-        draft = fold.drafts[slot.output_index]
-        if field in draft.fields:
-            told = "".join(draft.fields[field])
-            assert told == getattr(item, field), f"expected {field} {told!r} in {item!r}"
+
+
+def _arguments(event: ArgumentsDone) -> tuple[str, str]:
+    return "arguments", event.arguments
 
 
 async def check_offer(offer: Offer, arguments: str, *, scope: Scope | None = None) -> Item:

@@ -13,6 +13,7 @@ from pydantic_core import to_json
 
 from antiphon.items import Json
 
+_DEFS = "#/$defs/"
 _MAPS = ("properties", "$defs", "patternProperties", "dependentSchemas")
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _ONES = ("items", "additionalProperties", "not", "propertyNames", "contains", "if", "then", "else")
@@ -67,9 +68,25 @@ def strict(schema: Json) -> Json:
         properties[name] = closed if name in required else _or_default(closed, child, defs)
     form: Json = {"type": "object", "properties": properties, "required": list(properties)}
     form["additionalProperties"] = False
-    if defs:
-        form["$defs"] = {name: _closed(child, name, defs) for name, child in defs.items()}
+    closed_defs = {name: _closed(child, name, defs) for name, child in defs.items()}
+    used = _used(form, closed_defs)
+    if used:
+        form["$defs"] = {name: child for name, child in closed_defs.items() if name in used}
     return form
+
+
+def _used(form: Json, defs: Json) -> set[str]:
+    """The definitions that are referred to: some were written out where they are used."""
+    used: set[str] = set()
+    waiting = [form]
+    while waiting:
+        schema = waiting.pop()
+        name = schema.get("$ref", "").removeprefix(_DEFS)
+        if name and name not in used:
+            used.add(name)
+            waiting.append(defs[name])
+        waiting.extend(child for _, _, child, _ in _children(schema))
+    return used
 
 
 def _or_default(closed: Json, plain: Json, defs: Json) -> Json:
@@ -124,7 +141,7 @@ def _close(form: Json, path: str) -> None:
 
 
 def _resolve(ref: str, defs: Json) -> Json:
-    return cast("Json", defs[ref.removeprefix("#/$defs/")])
+    return cast("Json", defs[ref.removeprefix(_DEFS)])
 
 
 def _with_children(schema: Json, change: Callable[[Json, str], Json]) -> Json:

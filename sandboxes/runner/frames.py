@@ -14,6 +14,7 @@ size, modified in ms)*, then DONE or FAILED(reason).
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 VERSION = 1
@@ -118,14 +119,14 @@ class Decoder:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> list[Frame]:
-        """Add what was read; return the frames that are whole now.
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """Add what was read; yield the frames that are whole now. To be consumed to its end.
 
-        Raises: FrameError on an unknown kind or a frame over the limit, before reading it in.
+        Raises: FrameError on an unknown kind or a frame over the limit, before reading it in, and
+        after the good frames in front of it.
         """
         buffer = self._buffer
         buffer += data
-        frames: list[Frame] = []
         at = 0
         while len(buffer) - at >= _HEADER.size:
             kind, key, length = _HEADER.unpack_from(buffer, at)
@@ -136,8 +137,6 @@ class Decoder:
             end = at + _HEADER.size + length
             if len(buffer) < end:
                 break
-            frames.append(Frame(kind, key, bytes(buffer[at + _HEADER.size : end])))
+            yield Frame(kind, key, bytes(buffer[at + _HEADER.size : end]))
             at = end
-        if at:
-            del buffer[:at]
-        return frames
+        del buffer[:at]

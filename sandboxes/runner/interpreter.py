@@ -65,19 +65,27 @@ class Interpreter:
         program = compile_cell(source, filename, self._flags)
         self._flags = program.flags
         try:
-            if program.body is not None:
-                self._evaluate(program.body)
-            if program.last is not None:
-                value = self._evaluate(program.last)
-                if value is not None:
-                    self._emit(show(value))
+            codes = [code for code in (program.body, program.last) if code is not None]
+            if any(code.co_flags & _COROUTINE for code in codes):
+                value = self._wait(self._steps(codes))
+            else:
+                value = None
+                for code in codes:
+                    value = eval(code, self._names)
+            if value is not None:
+                self._emit(show(value))
         finally:
             for figure in open_figures():
                 self._emit(figure)
 
-    def _evaluate(self, code: CodeType) -> Any:
-        value = eval(code, self._names)
-        return self._wait(value) if code.co_flags & _COROUTINE else value
+    async def _steps(self, codes: list[CodeType]) -> Any:
+        """Statements and last expression in one task: both see a running loop."""
+        value = None
+        for code in codes:
+            value = eval(code, self._names)
+            if code.co_flags & _COROUTINE:
+                value = await value
+        return value
 
     def _wait(self, awaitable: Any) -> Any:
         """Run a cell with `await` at its top level, on the loop that all cells share."""

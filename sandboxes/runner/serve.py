@@ -131,8 +131,11 @@ class Server:
 
     def _wait(self) -> None:
         """Return when there is something to read; interrupt the cell if it is over time first."""
-        while self._deadline is not None and sys.platform != "win32":  # there the host times alone
-            left = max(0.0, self._deadline - time.monotonic())
+        while sys.platform != "win32":  # there the host times alone
+            deadline = self._deadline  # the main thread may take it away meanwhile
+            if deadline is None:
+                return
+            left = max(0.0, deadline - time.monotonic())
             if select.select((self._wire.reading,), (), (), left)[0]:
                 return
             self._deadline = None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from types import TracebackType
 from typing import Any
 
 from .display import shorten
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_DEEP = 1000
 
 
 def describe(error: BaseException) -> str:
@@ -15,6 +17,7 @@ def describe(error: BaseException) -> str:
     import traceback
 
     try:
+        _cut(error)
         report = traceback.TracebackException.from_exception(error)
         _clean(report, set())
         text = "".join(report.format())
@@ -23,6 +26,17 @@ def describe(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         text += "exit() ends only the cell; the interpreter goes on with its variables.\n"
     return shorten(text.rstrip("\n"))
+
+
+def _cut(error: BaseException) -> None:
+    """Take the middle out of a very deep traceback: rendering a million frames takes minutes."""
+    links: list[TracebackType] = []
+    link = error.__traceback__
+    while link is not None:
+        links.append(link)
+        link = link.tb_next
+    if len(links) > 2 * _DEEP:
+        links[_DEEP - 1].tb_next = links[-_DEEP]
 
 
 def _clean(report: Any, seen: set[int]) -> None:

@@ -1,6 +1,7 @@
 """The laws of `fold`: events are the whole story, whole or cut, and nothing is ever changed."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
@@ -155,17 +156,25 @@ def calls(draw: st.DrawFn) -> Telling:
         text = "".join(pieces)
         own: Any = {"id": f"call_{index}", "status": "completed"}
         if kind == "code":
-            step = "response.code_interpreter_call"
+            steps = cast(
+                "list[Any]",
+                [
+                    f"response.code_interpreter_call.{step}"
+                    for step in ("in_progress", "interpreting", "completed")
+                ],
+            )
             logs = [Logs(logs=text)]
             code = CodeInterpreterCall(**own, container_id="c", code=text, outputs=[*logs])
-            inner: list[Event] = [CallStatus(**at, type=f"{step}.in_progress")]
+            inner: list[Event] = []
+            inner.append(CallStatus(**at, type=steps[0]))
             inner += [CodeDelta(**at, delta=each) for each in pieces]
-            inner += [CodeDone(**at, code=text), CallStatus(**at, type=f"{step}.interpreting")]
-            inner.append(CallStatus(**at, type=f"{step}.completed"))
+            inner += [CodeDone(**at, code=text), CallStatus(**at, type=steps[1])]
+            inner.append(CallStatus(**at, type=steps[2]))
             return whole(index, code, inner, code="", outputs=None)
-        name: Any = f"response.{'function' if kind == 'function' else 'mcp'}_call_arguments"
-        inner = [ArgumentsDelta(**at, type=f"{name}.delta", delta=each) for each in pieces]
-        inner.append(ArgumentsDone(**at, type=f"{name}.done", arguments=text))
+        name = f"response.{'function' if kind == 'function' else 'mcp'}_call_arguments"
+        more, end = cast("Any", f"{name}.delta"), cast("Any", f"{name}.done")
+        inner = [ArgumentsDelta(**at, type=more, delta=each) for each in pieces]
+        inner.append(ArgumentsDone(**at, type=end, arguments=text))
         if kind == "function":
             asked = FunctionCall(**own, call_id=f"c{index}", name="f", arguments=text)
             return whole(index, asked, inner, arguments="")
@@ -250,6 +259,15 @@ def test_a_stream_without_any_done_event_folds_to_all_that_was_said(events: list
 
 @LAW
 @given(events=streams())
+def test_a_stream_without_deltas_folds_to_what_the_done_events_say(events: list[Event]) -> None:
+    deltas = (TextDelta, RefusalDelta, ReasoningDelta, SummaryDelta, ArgumentsDelta, CodeDelta)
+    ends = (ItemDone, PartDone, SummaryPartDone)
+    folded = fold([event for event in events if not isinstance(event, (*deltas, *ends))])
+    assert [said(item) for item in folded.output] == [said(item) for item in done_items(events)]
+
+
+@LAW
+@given(events=streams())
 def test_every_prefix_folds_and_tells_more_and_more(events: list[Event]) -> None:
     state, texts = Fold(), list[str]()
     for number, event in enumerate(events):
@@ -260,7 +278,7 @@ def test_every_prefix_folds_and_tells_more_and_more(events: list[Event]) -> None
         texts.append(sofar.output_text)
     for index, item in enumerate(done_items(events)):
         assert state.output[index] == item
-    assert all(len(later) >= len(sooner) for sooner, later in zip(texts, texts[1:], strict=False))
+    assert all(len(later) >= len(sooner) for sooner, later in pairwise(texts))
 
 
 @LAW

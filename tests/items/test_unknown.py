@@ -158,7 +158,10 @@ WRONG: list[tuple[Any, str]] = [
     ({"input": [{"role": "user", "content": {"list": 1}}]}, "input[0].content"),
     ({"input": [{"role": "user", "content": {"text": "hi"}}]}, "input[0].content"),
     ({"input": [{"role": "user", "content": [5]}]}, "input[0].content[0]"),
-    ({"input": [{"role": "user", "content": [{"type": "input_text"}]}]}, "input[0].content[0].text"),
+    (
+        {"input": [{"role": "user", "content": [{"type": "input_text"}]}]},
+        "input[0].content[0].text",
+    ),
     ({"input": [{"role": "boss", "content": "x"}]}, "input[0].role"),
     ({"input": [{"role": "user", "content": "x" * 10_485_761}]}, "input[0].content"),
     ({"input": "x" * 10_485_761}, "input"),
@@ -202,6 +205,12 @@ def test_a_wrong_field_is_named_as_the_client_wrote_it(body: Any, param: str) ->
     assert error.code == "invalid_value"
     assert "<" not in error.message
     assert error.message.startswith(f"{param or 'body'}: ")
+
+
+def test_a_text_too_long_is_told_so_and_not_that_it_is_no_list() -> None:
+    long = "x" * 10_485_761
+    for body in ({"input": long}, {"input": [{"role": "user", "content": long}]}):
+        assert "at most 10485760" in refusal(json.dumps(body).encode()).message
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
@@ -258,18 +267,16 @@ def test_a_huge_integer_is_kept_where_it_is_unknown_and_checked_where_it_is_know
 
 
 FIELDS = st.sampled_from([*CreateResponse.model_fields, "x"])
-TYPED = st.fixed_dictionaries(
-    {"type": st.sampled_from([*(known["type"] for known in KNOWN), "function", "mcp", "new"]) | JSON},
-    optional={
-        name: JSON
-        for name in ("role", "content", "name", "call_id", "id", "tools", "container", "output")
-    },
-)
+TYPES = st.sampled_from([*(known["type"] for known in KNOWN), "function", "mcp", "new"])
+NAMES = ("role", "content", "name", "call_id", "id", "tools", "container", "output")
+TYPED = st.fixed_dictionaries({"type": TYPES | JSON}, optional=dict.fromkeys(NAMES, JSON))
 BODIES = st.dictionaries(FIELDS, JSON | st.lists(TYPED, max_size=3) | TYPED, max_size=4)
 
 
 @settings(deadline=None, max_examples=400)
-@given(body=BODIES.map(lambda body: json.dumps(body).encode()) | JSON.map(json.dumps).map(str.encode))
+@given(
+    body=BODIES.map(lambda body: json.dumps(body).encode()) | JSON.map(json.dumps).map(str.encode)
+)
 def test_any_json_is_a_request_or_a_request_error(body: bytes) -> None:
     try:
         request = CreateResponse.parse(body)
@@ -281,7 +288,10 @@ def test_any_json_is_a_request_or_a_request_error(body: bytes) -> None:
 
 
 @settings(deadline=None, max_examples=400)
-@given(body=st.binary(max_size=60) | st.text(alphabet='{}[]",:0123456789.eE-NaI tfn\\u').map(str.encode))
+@given(
+    body=st.binary(max_size=60)
+    | st.text(alphabet='{}[]",:0123456789.eE-NaI tfn\\u').map(str.encode)
+)
 def test_any_bytes_are_a_request_or_a_request_error(body: bytes) -> None:
     try:
         CreateResponse.parse(body)

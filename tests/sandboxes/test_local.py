@@ -150,6 +150,15 @@ async def test_the_reason_of_a_crash_names_the_signal_and_the_line() -> None:
         assert "exit status 3" in ran.error
 
 
+async def test_a_very_deep_traceback_is_cut_not_rendered_for_minutes() -> None:
+    code = "import sys\nsys.setrecursionlimit(10**6)\n"
+    code += "def r(n):\n    return r(n - 1) if n else 1 / 0\nr(500_000)"
+    async with LocalSandboxes() as sandboxes:
+        ran = await run_cell(await open_new(sandboxes), code, limit=5)
+        assert ran.finished.status == "error" and ran.error.endswith("division by zero")
+        assert 'File "<cell 1>", line 5' in ran.error
+
+
 async def test_a_python_that_is_not_there_is_said_with_a_cure() -> None:
     async with LocalSandboxes(python="/nowhere/python") as sandboxes:
         sandbox = await open_new(sandboxes)

@@ -316,6 +316,7 @@ def test_a_strict_schema_requires_all_and_lets_defaults_be_null() -> None:
         "note": {"anyOf": [{"type": "string"}, {"type": "null"}]},
         "more": {"anyOf": [{"$ref": "#/$defs/Tree"}, {"type": "null"}], "description": "A tree."},
     }
+    assert set(shown["$defs"]) == {"Tree"}  # Point is written out, beside its description
     assert shown["$defs"]["Tree"] == {
         "type": "object",
         "properties": {

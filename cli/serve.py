@@ -1,0 +1,165 @@
+"""`antiphon serve`: an ASGI application, or a Provider in front of a model server, over HTTP.
+
+Above: `entry`. Below: `provider`, uvicorn. Not here: finding the user's module (`load`).
+"""
+
+import ipaddress
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+
+import uvicorn
+
+from antiphon import __version__
+from antiphon.errors import AntiphonError, ConfigurationError
+from antiphon.models import prefer_fast
+from antiphon.provider import Provider
+from antiphon.tools import CodeInterpreter
+
+from .endpoint import open_upstream, shown
+from .isolation import place
+from .load import Application, load
+from .options import Endpoint, ServeOptions
+
+KEYS = "ANTIPHON_API_KEYS"
+"""The environment variable that holds keys: key:name,key2:name2."""
+
+_PATIENCE = 10
+"""Seconds that running answers are given to end when the server is told to stop."""
+
+
+def serve(options: ServeOptions) -> int:
+    """Serve until a signal says stop; running answers may end first.
+
+    Raises:
+        ConfigurationError: There is nothing to serve, or it would be open to strangers.
+        AntiphonError: The address cannot be bound.
+        KeyboardInterrupt: Ctrl-C, after the server has stopped.
+    """
+    prefer_fast()
+    app = _from_upstream(options) if options.upstream else _from_module(options)
+    if isinstance(app, Provider) and app.open and not _loopback(options.host):
+        raise ConfigurationError(
+            f"--host {options.host} lets other machines in, and there is no API key: "
+            f"{_key_cure(options)}, or keep --host 127.0.0.1"
+        )
+    bound = _bind(options.host, options.port)
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_PATIENCE)
+    )
+    _greet(options, app, bound.getsockname()[1])
+    try:
+        server.run(sockets=[bound])
+    finally:
+        bound.close()
+    return 0 if server.started else 1
+
+
+def _from_module(options: ServeOptions) -> Application:
+    if options.app is None:
+        raise ConfigurationError(
+            "expected something to serve: antiphon serve module:app, or --upstream URL"
+        )
+    if options.models or options.api_key_env or options.api != "auto" or options.sandbox != "none":
+        raise ConfigurationError(
+            "--model, --api, --api-key-env and --sandbox belong to --upstream: "
+            f"write them into {options.app} itself"
+        )
+    if options.api_keys:
+        raise ConfigurationError(
+            f"--api-key belongs to --upstream: write Provider(api_keys=...) in {options.app}"
+        )
+    app = load(options.app)
+    if os.environ.get(KEYS):
+        _warn(f"note: {KEYS} is for --upstream; {options.app} has keys of its own, or none")
+    return app
+
+
+def _from_upstream(options: ServeOptions) -> Provider:
+    if options.app is not None:
+        raise ConfigurationError(
+            f"expected module:app or --upstream; got both: leave out {options.app} or --upstream"
+        )
+    keys = _keys(options.api_keys, os.environ.get(KEYS, ""))
+    upstream = open_upstream(
+        Endpoint(base_url=options.upstream, api_key_env=options.api_key_env, api=options.api)
+    )
+    tools: list[CodeInterpreter] = []
+    if options.sandbox != "none":
+        where = place(options.sandbox, own_code=False)
+        _warn(where.notice)
+        tools.append(CodeInterpreter(where.sandboxes))
+    if options.models:
+        models = [upstream.model(name) for name in options.models]
+        return Provider(models=models, tools=tools, api_keys=keys)
+    return Provider(upstream=upstream, tools=tools, api_keys=keys)
+
+
+def _keys(given: Sequence[str], listed: str) -> Mapping[str, str]:
+    """Keys and whose they are, from the command line and the environment.
+
+    Raises:
+        ConfigurationError: One is not of the form that is expected. Keys are not repeated.
+    """
+    keys: dict[str, str] = {}
+    pairs = [
+        *((text.rpartition("="), "--api-key: expected KEY=NAME") for text in given),
+        *(
+            (text.strip().rpartition(":"), f"{KEYS}: expected key:name,key2:name2")
+            for text in listed.split(",")
+            if text.strip()
+        ),
+    ]
+    for (key, _, name), expected in pairs:
+        if not key or not name:
+            raise ConfigurationError(f"{expected}; got one without a key or a name: write both")
+        keys[key] = name
+    return keys
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A listening socket: whoever calls from now on waits until the server is ready."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise AntiphonError(
+            f"cannot listen at {host} port {port}: {error.strerror or error}: "
+            "choose another --port (0 takes a free one) or --host"
+        ) from error
+
+
+def _greet(options: ServeOptions, app: Application, port: int) -> None:
+    """Three lines: what is served where, for whom, and how to try it."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    what = f"models of {shown(options.upstream)}" if options.upstream else options.app
+    whom = "with keys of its own"
+    key = ""
+    if isinstance(app, Provider):
+        whom = "to this machine only: no API key is set" if app.open else "to holders of a key"
+        key = "" if app.open else ' -H "Authorization: Bearer $KEY"'
+    ask = f"curl {url}/v1/models{key}"
+    if options.models:
+        body = f'{{"model": "{options.models[0]}", "input": "Hello", "stream": true}}'
+        ask = f"curl -N {url}/v1/responses -H 'Content-Type: application/json'{key} -d '{body}'"
+    sys.stdout.write(f"antiphon {__version__} serves {what} at {url}/v1\nopen {whom}\n{ask}\n")
+    sys.stdout.flush()
+
+
+def _key_cure(options: ServeOptions) -> str:
+    if options.upstream:
+        return f"say --api-key KEY=NAME, or set {KEYS}"
+    return "write Provider(api_keys={...})"
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _warn(line: str) -> None:
+    sys.stderr.write(f"{line}\n")

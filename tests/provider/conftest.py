@@ -1,0 +1,3 @@
+"""What the tests of the provider share."""
+
+from .serving import serving as serving

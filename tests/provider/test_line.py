@@ -1,0 +1,145 @@
+"""The line to one client: kept alive, never spoken on after its end, noticed when it is cut."""
+
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+from starlette.types import Message
+
+from .serving import PATIENCE
+
+if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
+    from provider.line import Line, Write
+else:
+    from antiphon.provider.line import Line, Write
+
+pytestmark = pytest.mark.anyio
+
+
+class Client:
+    """The other end: what it got, and a gate that holds each send."""
+
+    def __init__(self) -> None:
+        self.got: list[Message] = []
+        self.gate: anyio.Event | None = None
+        self.held = anyio.Event()
+        self.broken = False
+        self.news = anyio.Event()
+        self.left = anyio.Event()
+
+    async def receive(self) -> Message:
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        if self.broken:
+            raise OSError("the client is gone")
+        self.got.append(message)
+        self.news.set()
+        self.news = anyio.Event()
+        if self.gate is not None:
+            self.held.set()
+            await self.gate.wait()
+
+    async def until(self, wanted: Any) -> None:
+        with anyio.fail_after(PATIENCE):
+            while not wanted():
+                await self.news.wait()
+
+    @property
+    def bodies(self) -> list[bytes]:
+        return [message["body"] for message in self.got if "body" in message]
+
+
+@pytest.mark.parametrize(("streaming", "sign"), [(True, b": keep-alive\n\n"), (False, b" ")])
+async def test_a_silent_line_is_kept_alive(streaming: bool, sign: bytes) -> None:
+    client, go = Client(), anyio.Event()
+    line = Line(client.receive, client.send, streaming=streaming, quiet=0.01)
+
+    async def work(write: Write) -> None:
+        await go.wait()
+        await write(b"{}")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(line.answer, work)
+        await client.until(lambda: client.bodies.count(sign) > 2)
+        go.set()
+    assert client.got[0]["type"] == "http.response.start"
+    assert [message["type"] for message in client.got].count("http.response.start") == 1
+    assert client.bodies[-2:] == [b"{}", b""]
+    assert client.got[-1]["more_body"] is False
+    assert all(message["more_body"] for message in client.got[1:-1])
+
+
+async def test_a_busy_line_needs_no_sign() -> None:
+    client = Client()
+    line = Line(client.receive, client.send, streaming=True, quiet=PATIENCE)
+
+    async def work(write: Write) -> None:
+        for _ in range(3):
+            await write(b"x")
+
+    await line.answer(work)
+    assert client.bodies == [b"x", b"x", b"x", b""]
+
+
+async def test_nothing_is_said_after_the_end() -> None:
+    """A sign of life that waits while the last bytes go out is never sent."""
+    client, go = Client(), anyio.Event()
+    line = Line(client.receive, client.send, streaming=True, quiet=0.01)
+
+    async def work(write: Write) -> None:
+        await write(b"x")
+        client.gate = go
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(line.answer, work)
+        with anyio.fail_after(PATIENCE):
+            await client.held.wait()
+            waiting = line._lock.statistics  # pyright: ignore[reportPrivateUsage]
+            while not waiting().tasks_waiting:
+                await anyio.lowlevel.checkpoint()
+        go.set()
+    assert client.bodies[-1] == b""
+    assert [message.get("more_body") for message in client.got].count(False) == 1
+    assert client.got[-1]["more_body"] is False
+
+
+async def test_a_client_that_leaves_cancels_the_work() -> None:
+    client = Client()
+    line = Line(client.receive, client.send, streaming=True)
+    ended: list[str] = []
+
+    async def work(write: Write) -> None:
+        await write(b"x")
+        client.left.set()
+        try:
+            await anyio.sleep(PATIENCE)
+        except anyio.get_cancelled_exc_class():
+            ended.append("cancelled")
+            raise
+
+    with anyio.fail_after(PATIENCE / 2):
+        await line.answer(work)
+    assert ended == ["cancelled"]
+    assert client.bodies == [b"x"]
+
+
+async def test_a_send_that_breaks_is_a_client_that_left() -> None:
+    """Some servers say so by raising from `send`, as the ASGI specification lets them."""
+    client = Client()
+    line = Line(client.receive, client.send, streaming=True)
+    ended: list[str] = []
+
+    async def work(write: Write) -> None:
+        await write(b"x")
+        client.broken = True
+        try:
+            await write(b"y")
+        except anyio.get_cancelled_exc_class():
+            ended.append("cancelled")
+            raise
+
+    with anyio.fail_after(PATIENCE / 2):
+        await line.answer(work)
+    assert ended == ["cancelled"]

@@ -1,0 +1,106 @@
+"""What the tests of this room share: sandboxes that do as they are told."""
+
+from collections.abc import AsyncGenerator
+from types import TracebackType
+from typing import Self
+
+import anyio
+import anyio.lowlevel
+
+from antiphon.errors import SandboxError, SandboxNotFound
+from antiphon.sandboxes import CellEvent, FileInfo, Finished, Isolation, Sandbox, Started
+
+OK = Finished("ok", None, False, 1)
+
+
+class FakeSandbox:
+    """Plays the events it was given for every cell; an exception among them is raised."""
+
+    def __init__(self, key: str, home: "FakeSandboxes") -> None:
+        self.id = key
+        self.home = home
+        self.cells: list[str] = []
+        self.held: dict[str, bytes] = {}
+        self.usable = True
+        self.turn = anyio.Semaphore(1)
+
+    async def run(
+        self,
+        code: str,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> AsyncGenerator[CellEvent, None]:
+        async with self.turn:
+            self.home.timeouts.append(timeout)
+            self.cells.append(code)
+            try:
+                for event in self.home.script:
+                    if isinstance(event, Exception):
+                        raise event
+                    if isinstance(event, anyio.Event):
+                        event.set()
+                        await anyio.sleep_forever()
+                        continue
+                    yield event
+            except BaseException:
+                self.usable = True
+                raise
+
+    async def put(self, name: str, data: bytes) -> None:
+        self.held[name] = data
+        await anyio.lowlevel.checkpoint()
+
+    async def get(self, name: str, *, limit: int = 0) -> bytes:
+        return self.held[name]
+
+    async def files(self) -> list[FileInfo]:
+        return []
+
+    async def aclose(self) -> None: ...
+
+
+class FakeSandboxes:
+    """A backend in memory; `script` is what every cell does."""
+
+    isolation: Isolation = "container"
+
+    def __init__(self, *script: CellEvent | Exception | anyio.Event) -> None:
+        self.script = script or (Started(), OK)
+        self.owners: dict[str, str] = {}
+        self.limits: list[str | None] = []
+        self.opened: dict[str, FakeSandbox] = {}
+        self.timeouts: list[float | None] = []
+        self.closed = 0
+
+    def mint(self, *, principal: str, memory_limit: str | None = None) -> str:
+        if memory_limit == "64g":
+            raise SandboxError("There is no room for 64g here.")
+        key = f"cntr_{len(self.limits)}"
+        self.limits.append(memory_limit)
+        self.owners[key] = principal
+        return key
+
+    def owns(self, container_id: str, principal: str) -> bool:
+        return self.owners.get(container_id) == principal
+
+    async def open(
+        self, *, container_id: str, principal: str, memory_limit: str | None = None
+    ) -> Sandbox:
+        if not self.owns(container_id, principal):
+            raise SandboxNotFound(f"There is no container {container_id!r}.")
+        if container_id not in self.opened:
+            self.opened[container_id] = FakeSandbox(container_id, self)
+        return self.opened[container_id]
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
