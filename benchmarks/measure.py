@@ -5,6 +5,7 @@ turns within one run, each in its own process, and every figure is a median.
 """
 
 import argparse
+import atexit
 import json
 import os
 import platform
@@ -36,6 +37,7 @@ class Child:
             stdout=subprocess.PIPE,
             text=True,
         )
+        atexit.register(self.close)  # also when the benchmark breaks: nobody is left behind
         self.ready = self._line()
 
     def ask(self, question: Any) -> Any:

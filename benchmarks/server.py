@@ -6,6 +6,7 @@ and bytes of memory that it has used. Above: `relay`.
 """
 
 import json
+import os
 import socket
 import sys
 import threading
@@ -72,10 +73,11 @@ def _memory() -> int | None:
 def _report() -> None:
     for _ in sys.stdin:
         print(json.dumps({"cpu": time.process_time(), "memory": _memory()}), flush=True)
+    os._exit(0)  # whoever asked is gone
 
 
 def main() -> None:
-    """Serve until killed."""
+    """Serve until nobody asks any more."""
     kind, transport, upstream = sys.argv[1:]
     app = (provider if kind == "provider" else copy)(transport == "aiohttp", upstream)
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)

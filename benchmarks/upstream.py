@@ -6,6 +6,8 @@ sends all at once; `/paced/{deltas}/{hertz}/v1/responses` sends one delta after 
 """
 
 import asyncio
+import os
+import sys
 
 from script import burst, last_turn, tool_turn
 
@@ -60,8 +62,8 @@ async def _paced(deltas: int, hertz: float, writer: asyncio.StreamWriter) -> Non
 async def _main() -> None:
     server = await asyncio.start_server(_serve, "127.0.0.1", 0, backlog=2048)
     print(server.sockets[0].getsockname()[1], flush=True)
-    async with server:
-        await server.serve_forever()
+    await asyncio.to_thread(sys.stdin.read)  # until whoever started it is gone
+    os._exit(0)
 
 
 if __name__ == "__main__":

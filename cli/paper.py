@@ -36,7 +36,7 @@ class Paper:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or _Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        self.console = console or _Console(file=sys.stdout, highlight=False)
         ascii_only = self.console.options.ascii_only
         self._mark = "*" if ascii_only else "●"
         self._bar = "  | " if ascii_only else "  │ "
@@ -83,6 +83,7 @@ class Paper:
     def text(self, text: str, *, style: str = "") -> None:
         """Text as it stands, under the title."""
         self._end_prose()
+        self.end_code()
         self._lay(harmless(text), style, _MARGIN)
 
     def prose(self, text: str, *, style: str = "") -> None:
@@ -151,7 +152,8 @@ class Paper:
     def _write(self, text: str, style: str) -> None:
         if text:
             # Segments, because rich strips spaces from the ends of what it lays out.
-            self.console.print(Segments([Segment(text, self.console.get_style(style))]), end="")
+            segments = Segments([Segment(text, self.console.get_style(style))])
+            self.console.print(segments, end="", soft_wrap=True)
             self._fresh = text.endswith("\n")
 
     def _rewritable(self) -> bool:
@@ -166,5 +168,5 @@ class Paper:
         self.console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))
         self._fresh = True
         self._lay(self._bar, "dim", "")
-        self.console.print(self._code.line(line), end="")
+        self.console.print(self._code.line(line), end="", soft_wrap=True)
         self._write("\n", "")

@@ -28,11 +28,12 @@ class Prose:
         width: Columns of a line; None breaks none, and nothing waits.
     """
 
-    __slots__ = ("_column", "_width", "_word")
+    __slots__ = ("_column", "_space", "_width", "_word")
 
     def __init__(self, width: int | None) -> None:
         self._width = width
         self._column = 0
+        self._space = ""
         self._word = ""
 
     def feed(self, text: str) -> str:
@@ -41,26 +42,28 @@ class Prose:
             return text
         tokens = _TOKENS.findall(self._word + text)
         self._word = tokens.pop() if tokens and not tokens[-1].isspace() else ""
-        return "".join(self._place(token) for token in tokens)
+        return "".join(self._place(token, self._width) for token in tokens)
 
     def end(self) -> str:
         """The rest."""
         rest, self._word = self._word, ""
-        return self._place(rest) if rest else ""
+        return self._place(rest, self._width) if rest and self._width is not None else rest
 
-    def _place(self, token: str) -> str:
+    def _place(self, token: str, width: int) -> str:
+        """A word goes with the space before it, or begins a line without it."""
         if token == "\n":
-            self._column = 0
+            self._column, self._space = 0, ""
             return token
-        width = _columns(token)
-        overflows = self._width is not None and self._column + width > self._width
-        if overflows and token.isspace():
-            return ""  # the next word begins a line of its own anyway
-        if overflows and self._column:
-            self._column = width
+        if token.isspace():
+            self._space += token
+            return ""
+        space, self._space = self._space, ""
+        size = _columns(token)
+        if self._column and self._column + _columns(space) + size > width:
+            self._column = size
             return f"\n{token}"
-        self._column += width
-        return token
+        self._column += _columns(space) + size
+        return space + token
 
 
 def _columns(text: str) -> int:

@@ -127,12 +127,12 @@ def _file_search(view: View, item: FileSearchCall) -> Item:
 
 
 def _web_search(view: View, item: WebSearchCall) -> Item:
-    if not item.action or "sources" not in item.action:
-        return item
-    if "web_search_call.action.sources" in view.include:
-        return item
-    action = {key: value for key, value in item.action.items() if key != "sources"}
-    return item.model_copy(update={"action": action})
+    shown = item.model_copy()
+    if item.action and "web_search_call.action.sources" not in view.include:
+        shown.action = {key: value for key, value in item.action.items() if key != "sources"}
+    if "web_search_call.results" not in view.include and shown.__pydantic_extra__:
+        shown.__pydantic_extra__.pop("results", None)  # the copy's own
+    return shown
 
 
 def _reasoning(view: View, item: Reasoning) -> Item:

@@ -51,6 +51,9 @@ class Containers:
         """The names of the files that each container begins with."""
         return list(self._files)
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def owns(self, container_id: str, principal: str) -> bool:
         """Whether it lives and is this principal's."""
         return self.sandboxes.owns(container_id, principal)

@@ -6,8 +6,10 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import AsyncGenerator
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 else:
     from antiphon.cli.rehearsal import Rehearsal, rides
 
+ROOT = Path(__file__).resolve().parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
 LANE, NEAR = "Mill Street", ("Canal Road", "High Street")
 
@@ -230,3 +233,10 @@ def test_a_model_that_cannot_be_reached_fails_the_demo(antiphon: Run) -> None:
     ran = antiphon("demo", "--model", "m", "--base-url", "http://127.0.0.1:9", "--sandbox", "local")
     assert ran.code == 1
     assert "is it running" in ran.out
+
+
+def test_the_data_is_in_the_package_where_the_wheel_takes_it_from() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert "data/*" in project["tool"]["setuptools"]["package-data"]["antiphon"]
+    names = {each.name for each in files("antiphon").joinpath("data").iterdir()}
+    assert {"rides.csv", "demo.toml"} <= names

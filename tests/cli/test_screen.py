@@ -2,6 +2,7 @@
 
 import io
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from hypothesis import given, strategies as st
@@ -197,8 +198,9 @@ def test_no_stranger_commands_the_terminal() -> None:
         assert "\x07" not in out
         assert "\x9b" not in out
         assert "\x1b]" not in out
-        assert "[2J" not in out or "\x1b[2J" not in out
-        assert plain(out).count("ok") == 3
+        assert "\x1b[2J" not in out
+        assert "31m\r" not in out
+        assert plain(re.sub("[^\n]*\r\x1b\\[2K", "", out)).count("ok") == 3
 
 
 def test_at_a_terminal_finished_lines_of_code_are_written_again_in_colour() -> None:
@@ -245,7 +247,7 @@ def test_prose_keeps_every_word_whatever_the_fragments(
     once = whole.feed(text) + whole.end()
     edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     pieces = Prose(width)
-    parts = [pieces.feed(text[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [pieces.feed(text[a:b]) for a, b in pairwise(edges)]
     assert once.split() == text.split()
     assert ("".join(parts) + pieces.end()).split() == text.split()
     for line in once.splitlines():

@@ -28,22 +28,9 @@ from antiphon.items import (
 from antiphon.models import FunctionCall as Call, ModelRequest, Reasoning, Speech, Text
 from antiphon.provider import Provider
 
-from .kit import (
-    BUILT_IN,
-    FUNCTIONS,
-    LAW,
-    OWN,
-    Count,
-    PaperSandboxes,
-    Script,
-    body,
-    check_answered,
-    check_whole,
-    kit,
-    play,
-    request,
-    scripted,
-)
+from .kit import BUILT_IN, OWN, body, check_answered, check_whole, play, request
+from .paper import FUNCTIONS, Count, PaperSandboxes, kit
+from .scripts import LAW, Script, scripted
 
 OWN_NAMES = [one.function.name for one in FUNCTIONS]
 RUNNABLE = [*OWN_NAMES, "code_interpreter"]
@@ -115,6 +102,14 @@ def wilful(draw: st.DrawFn) -> Script:
     return [*script, [Text("the end.")]]
 
 
+ONLY_ECHO = _allowed("required", [({"type": "function", "name": "echo"}, frozenset({"echo"}))])
+LATER: Script = [
+    [Call("echo", {"text": "t0"})],
+    [Call("twice", {"text": "t1"}), Call("echo", {"text": "t2"})],
+    [Text("the end.")],
+]
+
+
 @dataclass
 class Expected:
     ran: list[str]
@@ -168,6 +163,7 @@ def tag_of(item: ToolCall | CodeInterpreterCall) -> str:
     most=st.none() | st.integers(1, 5),
     parallel=st.none() | st.booleans(),
 )
+@example(script=LATER, wish=ONLY_ECHO, most=None, parallel=None)
 def test_a_model_that_ignores_every_constraint_runs_only_what_is_allowed(
     script: Script, wish: Wish, most: int | None, parallel: bool | None
 ) -> None:

@@ -4,25 +4,13 @@ import itertools
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import given, strategies as st
 
 from antiphon.items import CreateResponse, Event, fold, parse_event
 from antiphon.provider import View, Viewer
 
-from .kit import (
-    FRAGMENTS,
-    LAW,
-    OUTPUTS,
-    Script,
-    check_whole,
-    end_of,
-    events_of,
-    lines,
-    play,
-    request,
-    scripted,
-    scripts,
-)
+from .kit import OUTPUTS, Hesitant, check_whole, end_of, events_of, lines, play, play_until, request
+from .scripts import BREAKS, FRAGMENTS, LAW, Script, scripted, scripts
 
 INCLUDES = [frozenset[str](), frozenset({OUTPUTS}), frozenset({"reasoning.encrypted_content"})]
 VIEWS = [
@@ -42,11 +30,30 @@ def test_canonical_events_fold_to_the_terminal_response(
 
 
 @LAW
-@given(script=scripts(), fragment=FRAGMENTS)
+@given(
+    script=scripts(),
+    fragment=FRAGMENTS,
+    breaks=st.none() | st.integers(0, 40),
+    error=BREAKS,
+    cancelled=st.booleans(),
+)
 def test_what_a_client_sees_folds_to_the_response_that_it_sees(
-    script: Script, fragment: int | None
+    script: Script,
+    fragment: int | None,
+    breaks: int | None,
+    error: Exception | None,
+    cancelled: bool,
 ) -> None:
-    told = lines(anyio.run(play, request(), scripted(script, fragment)))
+    """However the run ends: by itself, broken off, or cancelled."""
+
+    async def told_to() -> list[Event]:
+        if cancelled:
+            return await play_until(request(), Hesitant(scripted(script, fragment)), at=breaks)
+        return await play(
+            request(), Hesitant(scripted(script, fragment), breaks=breaks, error=error)
+        )
+
+    told = lines(anyio.run(told_to))
     for view in VIEWS:
         viewer = Viewer(view)
         events = [parse_event(line) for line in told]  # a viewer may change what it is given

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from hypothesis import assume, example, given, strategies as st
+from pydantic_core import to_json
 
 from antiphon.errors import ModelError
 from antiphon.items import (
@@ -13,30 +15,17 @@ from antiphon.items import (
     Event,
     Failed,
     FunctionCall as FunctionCallItem,
+    Ids,
     Incomplete,
     Response,
     ToolCall,
 )
 from antiphon.models import FunctionCall as Call, Stop, Text, Usage
+from antiphon.provider import MemoryStore, Provider
 
-from .kit import (
-    BREAKS,
-    CALLS,
-    FRAGMENTS,
-    LAW,
-    Count,
-    Hesitant,
-    PaperSandboxes,
-    Script,
-    check_answered,
-    check_whole,
-    kit,
-    play,
-    play_until,
-    request,
-    scripted,
-    scripts,
-)
+from .kit import Hesitant, body, check_answered, check_whole, play, play_until, request
+from .paper import Count, PaperSandboxes, kit
+from .scripts import BREAKS, CALLS, FRAGMENTS, LAW, Script, scripted, scripts
 
 
 async def whole(events: Sequence[Event]) -> Response:
@@ -247,3 +236,65 @@ def test_a_tool_that_breaks_before_it_runs_fails_the_response_with_its_items_clo
         assert response.error is not None and response.error.code == "server_error"
 
     anyio.run(law)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@LAW
+@given(before=st.lists(CALLS, max_size=2), after=st.lists(CALLS, max_size=2))
+def test_a_client_that_leaves_while_code_runs_leaves_a_whole_response_in_the_store(
+    stream: bool, before: list[Call], after: list[Call]
+) -> None:
+    async def law() -> None:
+        backend = PaperSandboxes()
+        store = MemoryStore()
+        turn = [*before, Call("code_interpreter", {"code": "wait"}), *after]
+        app = Provider(
+            models=[scripted([turn])],
+            tools=kit(backend),
+            store=store,
+            new_ids=lambda: Ids(seed=7),
+        )
+        await leave_while(app, backend, body(stream=stream))
+        record = await store.load(Ids(seed=7)("resp"), principal="local")
+        assert record is not None and record.response.status == "cancelled"
+        details = record.response.incomplete_details
+        assert details is not None and details.reason == "cancelled"
+        output = record.response.output
+        assert [item for item in output if getattr(item, "status", "") == "incomplete"]
+        assert not [item for item in output if getattr(item, "status", "") == "in_progress"]
+        await check_answered(output)
+
+    anyio.run(law)
+
+
+async def leave_while(app: Provider, backend: PaperSandboxes, sent: dict[str, Any]) -> None:
+    """Ask over ASGI, and hang up while a cell waits."""
+    asked = False
+
+    async def receive() -> dict[str, Any]:
+        nonlocal asked
+        if not asked:
+            asked = True
+            return {"type": "http.request", "body": to_json(sent), "more_body": False}
+        await backend.waiting.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        await anyio.lowlevel.checkpoint()
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/v1/responses",
+        "raw_path": b"/v1/responses",
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+    }
+    with anyio.fail_after(10):
+        await app(scope, receive, send)

@@ -16,22 +16,9 @@ from antiphon.items import Event, Ids, fold, parse_event
 from antiphon.models import FunctionCall as Call, Model, Reasoning, Text, Usage
 from antiphon.provider import Provider
 
-from .kit import (
-    FRAGMENTS,
-    LAW,
-    OUTPUTS,
-    Hesitant,
-    Script,
-    body,
-    check_whole,
-    kit,
-    lines,
-    play,
-    request,
-    scripted,
-    scripts,
-    still,
-)
+from .kit import OUTPUTS, Hesitant, body, check_whole, lines, play, request, still
+from .paper import kit
+from .scripts import FRAGMENTS, LAW, Script, scripted, scripts
 
 EXTENSIONS = {"OpenResponses-Extensions": "antiphon"}
 ASKED: dict[str, Any] = {"include": [OUTPUTS], "metadata": {"a": "b"}}

@@ -21,21 +21,9 @@ from antiphon.items import (
 )
 from antiphon.models import FunctionCall as Call, ModelRequest, Reasoning, Speech, Text, model
 
-from .kit import (
-    CELLS,
-    FRAGMENTS,
-    LAW,
-    OK_CELLS,
-    Count,
-    PaperSandboxes,
-    Script,
-    check_whole,
-    events_of,
-    kit,
-    play,
-    request,
-    scripted,
-)
+from .kit import check_whole, events_of, play, request
+from .paper import CELLS, OK_CELLS, Count, PaperSandboxes, kit
+from .scripts import FRAGMENTS, LAW, Script, scripted
 
 PIECES = st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=6)
 

@@ -1,6 +1,7 @@
 """Law 3: what came out, fed back in, gives the model the same context."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import anyio
@@ -19,27 +20,9 @@ from antiphon.models import (
 )
 from antiphon.provider import Provider
 
-from .kit import (
-    BUILT_IN,
-    CALLS,
-    FRAGMENTS,
-    LAW,
-    OWN,
-    Count,
-    PaperSandboxes,
-    Script,
-    again,
-    body,
-    context_for,
-    end_of,
-    events_of,
-    kit,
-    play_until,
-    request,
-    scripted,
-    scripts,
-    turn,
-)
+from .kit import BUILT_IN, OWN, again, body, context_for, end_of, events_of, play_until, request
+from .paper import Count, PaperSandboxes, kit
+from .scripts import CALLS, FRAGMENTS, LAW, Script, scripted, scripts, turn
 
 Context = list[dict[str, Any]]
 
@@ -124,7 +107,7 @@ class Talk:
         transport = httpx2.ASGITransport(app)
         self.client = httpx2.AsyncClient(transport=transport, base_url="http://localhost")
 
-    def _turn(self, asked: ModelRequest) -> list[Speech]:
+    def _turn(self, asked: ModelRequest) -> Sequence[Speech]:
         return self.script.pop(0) if self.script else [Text("ok")]
 
     async def ask(self, **fields: Any) -> dict[str, Any]:

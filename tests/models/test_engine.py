@@ -239,7 +239,8 @@ async def test_an_exception_in_an_engine_shows_nothing_but_its_type(listen: "Lis
         raise KeyError("secret")
 
     for engine in (broken, says(FunctionCall("f", fragments()))):
-        with pytest.raises(ModelError, match=r"raised KeyError$") as caught:
+        said = f"^the engine {engine.name!r} raised KeyError$"
+        with pytest.raises(ModelError, match=said) as caught:
             await listen(engine, ModelRequest(items=[]))
         assert caught.value.code == "server_error"
         assert isinstance(caught.value.__cause__, KeyError)

@@ -19,7 +19,7 @@ EVENTS = [
     ("e", b"[DONE]"),
 ]
 LINES = [
-    b"\xef\xbb\xbf: a comment",
+    b": a comment",
     b"",
     b": keep-alive",
     b"",
@@ -72,6 +72,12 @@ def test_any_mix_of_line_ends_and_borders_gives_the_same_events(
             ends[place] = b"\r\n"
     body = b"".join(line + end for line, end in zip(LINES[:-1], ends, strict=False)) + LINES[-1]
     assert read(body, borders) == EVENTS
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line() -> None:
+    body = b"\xef\xbb\xbfdata: a\n\ndata: \xef\xbb\xbfb\n\n"
+    for border in range(len(body)):
+        assert read(body, [border]) == [(None, b"a"), (None, b"\xef\xbb\xbfb")]
 
 
 def test_an_event_that_was_cut_off_is_dropped() -> None:

@@ -23,14 +23,15 @@ from antiphon.items import (
 from antiphon.sandboxes import (
     Started,
 )
+from antiphon.testing.tool import begin, check_call_events, play
 from antiphon.tools import CodeInterpreter, Scope, Slot
 
 from .conftest import OK, FakeSandboxes
 
 if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
-    from testing.tool import begin, check_call_events, play
+    from tools.containers import Containers
 else:
-    from antiphon.testing.tool import begin, check_call_events, play
+    from antiphon.tools.containers import Containers
 
 pytestmark = pytest.mark.anyio
 
@@ -122,6 +123,15 @@ async def test_a_container_that_expired_between_calls_is_replaced() -> None:
     await play(offer, written("1"))
     sandboxes.owners.clear()
     assert receipt(await play(offer, written("1"))).container_id == "cntr_1"
+
+
+async def test_containers_that_are_gone_are_forgotten() -> None:
+    sandboxes = FakeSandboxes()
+    known = Containers(sandboxes, ())
+    for _ in range(1_000):
+        await known.open(known.choose([], "ada", None), "ada")
+        sandboxes.owners.clear()
+    assert len(known) <= 64
 
 
 async def test_an_explicit_container_is_used_if_it_is_owned() -> None:

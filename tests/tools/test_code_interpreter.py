@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64decode
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -27,14 +27,10 @@ from antiphon.sandboxes import (
     Sandboxes,
     Started,
 )
+from antiphon.testing.tool import begin, check_call_events, check_hosted_tool, play
 from antiphon.tools import CodeInterpreter, HostedTool, Scope
 
 from .conftest import OK, FakeSandboxes
-
-if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
-    from testing.tool import begin, check_call_events, check_hosted_tool, play
-else:
-    from antiphon.testing.tool import begin, check_call_events, check_hosted_tool, play
 
 pytestmark = pytest.mark.anyio
 

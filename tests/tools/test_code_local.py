@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import pytest
@@ -15,12 +15,8 @@ from antiphon.items import (
     Logs,
 )
 from antiphon.sandboxes import LocalSandboxes
+from antiphon.testing.tool import begin, check_call_events, check_hosted_tool, play
 from antiphon.tools import CodeInterpreter, Offer, Scope
-
-if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
-    from testing.tool import begin, check_call_events, check_hosted_tool, play
-else:
-    from antiphon.testing.tool import begin, check_call_events, check_hosted_tool, play
 
 pytestmark = pytest.mark.anyio
 

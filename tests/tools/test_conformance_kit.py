@@ -1,17 +1,13 @@
 """The conformance kit of tools sees what it is there to see."""
 
 from collections.abc import AsyncIterator, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from antiphon.items import Event, FunctionCall, ItemAdded, ItemDone, ToolCall
+from antiphon.testing.tool import SLOT, check_call_events, check_offer, play
 from antiphon.tools import Call, Offer, Scope, Slot, Tool, tool
-
-if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
-    from testing.tool import SLOT, check_call_events, check_offer, play
-else:
-    from antiphon.testing.tool import SLOT, check_call_events, check_offer, play
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import Enum
 from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import anyio
 import pytest
@@ -17,12 +17,8 @@ from pydantic import BaseModel, Field, field_validator
 
 from antiphon.errors import ModelRetry, ToolFailed
 from antiphon.items import ToolCall
+from antiphon.testing.tool import begin, check_call_events, check_offer, play
 from antiphon.tools import Context, Scope, Tool, tool
-
-if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
-    from testing.tool import begin, check_call_events, check_offer, play
-else:
-    from antiphon.testing.tool import begin, check_call_events, check_offer, play
 
 pytestmark = pytest.mark.anyio
 

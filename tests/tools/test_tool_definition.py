@@ -236,6 +236,21 @@ def test_a_docstring_without_sections_is_the_description() -> None:
     assert plain.description == "One line: with a colon.\n\nAnd a paragraph."
 
 
+def test_a_note_in_a_docstring_is_told_and_the_list_of_errors_is_not() -> None:
+    @tool
+    def plain(a: int) -> None:
+        """Do it.
+
+        Note:
+            Only once.
+
+        Raises:
+            ValueError: Never mind.
+        """
+
+    assert plain.description == "Do it.\n\nNote: Only once."
+
+
 def test_a_field_description_goes_before_the_docstring() -> None:
     @tool
     def find(

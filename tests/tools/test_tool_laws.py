@@ -1,7 +1,7 @@
 """Laws of tools: what a schema allows is taken, and arrives as what was meant."""
 
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import anyio
 import jsonschema
@@ -9,12 +9,8 @@ from hypothesis import given, settings, strategies as st
 from pydantic import BaseModel
 
 from antiphon.items import ToolCall
+from antiphon.testing.tool import check_call_events, play
 from antiphon.tools import Tool, tool
-
-if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
-    from testing.tool import check_call_events, play
-else:
-    from antiphon.testing.tool import check_call_events, play
 
 
 class Leaf(BaseModel):
@@ -84,7 +80,7 @@ def test_what_the_schema_allows_arrives_as_it_was_written(given: dict[str, Any])
     jsonschema.validate(given, loose.function.parameters or {})
     item = call(loose, given)
     assert (item.status, item.output) == ("completed", given["text"])
-    whole = {"maybe": None, "names": [], "either": 7} | given
+    whole: dict[str, Any] = {"maybe": None, "names": [], "either": 7, **given}
     assert seen == [whole | {"leaves": [Leaf(**leaf) for leaf in given["leaves"]]}]
 
 
@@ -97,8 +93,8 @@ def test_what_the_strict_schema_allows_is_taken_too(
     nulls: dict[str, Any] = {
         name: None for name in nullable if name not in given or data.draw(st.booleans())
     }
-    leaves: list[Any] = [{"size": 1.0} | leaf for leaf in given["leaves"]]
-    whole: dict[str, Any] = given | nulls | {"leaves": leaves}
+    leaves: list[Any] = [{"size": 1.0, **leaf} for leaf in given["leaves"]]
+    whole: dict[str, Any] = {**given, **nulls, "leaves": leaves}
     jsonschema.validate(whole, take.function.parameters or {})
     assert call(take, whole).status == "completed"
     assert seen[0]["names"] == ([] if "names" in nulls else given["names"])
@@ -111,3 +107,11 @@ def test_anything_else_is_answered_and_never_raised(given: Any) -> None:
     item = call(take, given)
     assert item.status == "failed" and not seen
     assert item.error is not None and len(item.error) < 4_000
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(max_size=40) | st.text('{}[]",:null \n0123', max_size=40))
+def test_any_text_for_arguments_is_answered_and_never_raised(text: str) -> None:
+    seen.clear()
+    item = check_call_events(anyio.run(play, take, text))
+    assert isinstance(item, ToolCall) and item.status == "failed" and not seen

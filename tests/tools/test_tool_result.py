@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import pytest
@@ -13,12 +13,8 @@ from pydantic import BaseModel
 
 from antiphon.errors import ToolFailed
 from antiphon.items import InputFile, InputImage, InputText, ToolCall, ToolProgress
+from antiphon.testing.tool import SLOT, begin, check_call_events, play
 from antiphon.tools import Progress, Tool, tool
-
-if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
-    from testing.tool import SLOT, begin, check_call_events, play
-else:
-    from antiphon.testing.tool import SLOT, begin, check_call_events, play
 
 pytestmark = pytest.mark.anyio
 
