@@ -15,6 +15,7 @@ from antiphon.errors import AntiphonError, ConfigurationError
 
 from .options import ChatOptions, DemoOptions, Options, ServeOptions
 from .parser import build_parser, parse
+from .prose import harmless
 
 FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 
@@ -95,4 +96,4 @@ def _first_line(error: Exception) -> str:
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{harmless(line)}\n")  # a server's words may be in it

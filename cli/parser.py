@@ -72,7 +72,8 @@ examples:
   antiphon serve --upstream https://api.openai.com/v1 --api-key-env OPENAI_API_KEY \\
                  --model gpt-5 --host 0.0.0.0 --api-key "$SECRET=alice"
 
-environment: ANTIPHON_API_KEYS, keys for --upstream as key:name,key2:name2
+environment: ANTIPHON_API_KEYS, keys for --upstream as key:name,key2:name2 (a command line is
+shown to every user of this machine; the environment is not)
 """
 
 _CHECK = """\

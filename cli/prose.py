@@ -8,12 +8,11 @@ import unicodedata
 from typing import Final
 
 _TOKENS: Final = re.compile(r"\n|[^\S\n]+|\S+")
-_HARMLESS: Final = str.maketrans(
-    {
-        **{code: "�" for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (9, 10)},
-        "\r": None,
-    }
-)
+_CONTROLS: Final = {*range(0x20), *range(0x7F, 0xA0)} - {ord("\t"), ord("\n")}
+_TURNS: Final = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+"""Marks that turn the direction of writing, so that text can look like other text."""
+
+_HARMLESS: Final = str.maketrans({**dict.fromkeys(_CONTROLS | _TURNS, "\ufffd"), "\r": None})
 
 
 def harmless(text: str) -> str:

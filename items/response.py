@@ -4,15 +4,23 @@ Source: Open Responses schema (ResponseResource, Usage, Error). All 31 keys are 
 numbers are numbers, never null, as real clients demand.
 """
 
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from .definition import McpServerTool, ToolChoice, ToolDefinition
+from .definition import (
+    AgentTool,
+    McpServerTool,
+    NamespaceTool,
+    ToolChoice,
+    ToolDefinition,
+    UnknownTool,
+)
 from .item import Item
 from .message import Message
+from .part import OutputText
 from .request import CreateResponse, Format, JsonSchemaFormat, ReasoningOptions, TextFormat
-from .wire import Anything, Maybe, Wire
+from .wire import Anything, Json, Maybe, Wire
 
 _T = TypeVar("_T")
 
@@ -36,6 +44,10 @@ _NEVER_NULL: Final = (
     "service_tier",
     "metadata",
 )
+
+
+_SECRET: Final = ("authorization", "headers")
+"""Where a tool's definition holds credentials."""
 
 
 class InputTokensDetails(Wire):
@@ -147,8 +159,10 @@ class Response(Wire):
 
     @property
     def output_text(self) -> str:
-        """The text of all assistant messages, joined."""
-        return "".join(item.text for item in self.output if isinstance(item, Message))
+        """All `output_text` of the messages, joined; a refusal is none."""
+        parts = [item.content for item in self.output if isinstance(item, Message)]
+        texts = [part for content in parts if not isinstance(content, str) for part in content]
+        return "".join(part.text for part in texts if isinstance(part, OutputText))
 
 
 def opening(request: CreateResponse, *, id: str, created_at: int, model: str = "") -> Response:  # noqa: A002
@@ -197,8 +211,28 @@ def _or(value: _T | None, default: _T) -> _T:
 def _public(tool: ToolDefinition) -> ToolDefinition:
     """A tool as it may be shown: an MCP server's credentials are never sent back or stored."""
     if isinstance(tool, McpServerTool) and (tool.authorization or tool.headers):
-        return tool.model_copy(update={"authorization": None, "headers": None})
+        return tool.model_copy(update=dict.fromkeys(_SECRET))
+    if isinstance(tool, AgentTool):
+        return tool.model_copy(update={"tools": [_cleared(inner) for inner in tool.tools]})
+    if isinstance(tool, NamespaceTool):
+        return tool.model_copy(update={"tools": [_public(inner) for inner in tool.tools]})
+    if isinstance(tool, UnknownTool):
+        return UnknownTool.model_validate(_cleared(tool.model_dump()))
     return tool
+
+
+def _cleared(tool: Json) -> Json:
+    """The JSON of a tool without credentials; a function's parameters may have any names."""
+    if tool.get("type") in ("function", "custom"):
+        return tool
+    shown = {key: value for key, value in tool.items() if key not in _SECRET}
+    inner: object = shown.get("tools")
+    if isinstance(inner, list):
+        tools = cast("list[object]", inner)
+        shown["tools"] = [
+            _cleared(cast("Json", each)) if isinstance(each, dict) else each for each in tools
+        ]
+    return shown
 
 
 def _tier(asked: str | None) -> str:

@@ -6,17 +6,17 @@ It mounts into any Starlette or FastAPI application at any path. Below: `door` (
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.responses import JSONResponse
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from antiphon.agents import Agent
 from antiphon.errors import ConfigurationError, RequestError
-from antiphon.items import Clock, CreateResponse, Ids, ToolDefinition, now
+from antiphon.items import Clock, CreateResponse, Ids, Include, ToolDefinition, now
 from antiphon.models import Model
 from antiphon.tools import HostedTool, Offer
 
@@ -155,15 +155,19 @@ class Provider:
 
     async def _retrieve(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = self._keys.principal(scope)
+        _version(Headers(scope=scope))
+        include = _included(QueryParams(scope["query_string"]))
         record = await self._stored(scope, principal)
         view = View(
-            extensions=_extensions(Headers(scope=scope)), include=frozenset(record.view["include"])
+            extensions=_extensions(Headers(scope=scope)),
+            include=include.union(record.view["include"]),
         )
         shown = view.response(record.response)
         await JSONResponse(shown.model_dump(mode="json"))(scope, receive, send)
 
     async def _delete(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = self._keys.principal(scope)
+        _version(Headers(scope=scope))
         response_id = (await self._stored(scope, principal)).response.id
         await self._desk.store.delete(response_id, principal=principal)
         gone = {"id": response_id, "object": "response", "deleted": True}
@@ -208,6 +212,13 @@ def _view(request: CreateResponse, headers: Headers, configured: Dialect | None)
     Raises:
         RequestError: It asks for a version that is not spoken here.
     """
+    version = _version(headers)
+    dialect = configured or ("openresponses" if version else _dialect(headers))
+    return View.of(request, dialect=dialect, extensions=_extensions(headers))
+
+
+def _version(headers: Headers) -> str | None:
+    """The version that a client asks for, if it does."""
     version = headers.get("openresponses-version")
     if version is not None and version not in VERSIONS:
         raise RequestError(
@@ -215,8 +226,32 @@ def _view(request: CreateResponse, headers: Headers, configured: Dialect | None)
             param="OpenResponses-Version",
             code="unsupported_version",
         )
-    dialect = configured or ("openresponses" if version else _dialect(headers))
-    return View.of(request, dialect=dialect, extensions=_extensions(headers))
+    return version
+
+
+def _included(query: QueryParams) -> frozenset[str]:
+    """What the query of a GET asks for beside what its response was created with.
+
+    Raises:
+        RequestError: It asks for a stream, or for what there is not.
+    """
+    for name in ("stream", "starting_after"):
+        if query.get(name, "false").lower() != "false":
+            raise RequestError(
+                f"{name}: a stored response is not streamed here: leave it out to get it whole",
+                param=name,
+                code="unsupported_parameter",
+            )
+    asked = frozenset([*query.getlist("include"), *query.getlist("include[]")])
+    known: tuple[str, ...] = get_args(Include)
+    unknown = sorted(asked.difference(known))
+    if unknown:
+        raise RequestError(
+            f"include: expected some of {', '.join(known)}, got {unknown[0]!r}",
+            param="include",
+            code="invalid_value",
+        )
+    return asked
 
 
 def _dialect(headers: Headers) -> Dialect:

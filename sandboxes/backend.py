@@ -49,14 +49,16 @@ class Backend(ABC):
     def machine(self, row: Row) -> Machine:
         """A machine for a container; starts nothing yet."""
 
-    def mint(self, *, principal: str, memory_limit: str | None = None) -> str:
+    def mint(
+        self, *, principal: str, memory_limit: str | None = None, container_id: str | None = None
+    ) -> str:
         """A new logical container; see `Sandboxes.mint`."""
         if len(self._rows) >= self._crowded:  # ids that were minted and never used
             for key in self._rows.expired():
                 if key not in self._containers:
                     self._rows.drop(key)
             self._crowded = 2 * len(self._rows) + _FEW
-        return self._rows.mint(principal, memory_limit).id
+        return self._rows.mint(principal, memory_limit, container_id).id
 
     def owns(self, container_id: str, principal: str) -> bool:
         """Whether the id is this principal's; see `Sandboxes.owns`."""

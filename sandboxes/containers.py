@@ -34,10 +34,15 @@ class Containers:
         self._idle = idle
         self._rows: dict[str, Row] = {}
 
-    def mint(self, principal: str, memory_limit: str | None) -> Row:
-        """A new row. Raises: SandboxError for an unknown memory limit."""
+    def mint(
+        self, principal: str, memory_limit: str | None, container_id: str | None = None
+    ) -> Row:
+        """A new row. Raises: SandboxError for an unknown memory limit, or an id in use."""
         check_limit(memory_limit)
-        row = Row(f"cntr_{secrets.token_hex(16)}", principal, memory_limit, self._clock())
+        key = container_id or f"cntr_{secrets.token_hex(24)}"
+        if key in self._rows:
+            raise SandboxError(f"The container id {key!r} is taken. Mint with another, or none.")
+        row = Row(key, principal, memory_limit, self._clock())
         self._rows[row.id] = row
         return row
 

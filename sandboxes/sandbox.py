@@ -146,12 +146,15 @@ class Sandboxes(Protocol):
         """What stands between the code and the host."""
         ...
 
-    def mint(self, *, principal: str, memory_limit: str | None = None) -> str:
+    def mint(
+        self, *, principal: str, memory_limit: str | None = None, container_id: str | None = None
+    ) -> str:
         """A new logical container of `principal`; starts nothing.
 
         `memory_limit` is one of `1g`, `4g`, `16g`, `64g`; None means the backend's own.
+        `container_id` is the id to use, a fresh one that nobody can guess; made here if None.
 
-        Raises: SandboxError for another limit.
+        Raises: SandboxError for another limit, or an id that is taken.
         """
         ...
 

@@ -162,5 +162,5 @@ class CodeOffer:
             return self.fixed
         if not self.used or not self.containers.owns(self.used, scope.principal):
             items = reversed(scope.items)
-            self.used = self.containers.choose(items, scope.principal, self.memory_limit)
+            self.used = self.containers.choose(items, scope.principal, self.memory_limit, scope.ids)
         return self.used

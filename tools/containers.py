@@ -12,7 +12,7 @@ from typing import TypeAlias
 import anyio
 
 from antiphon.errors import ConfigurationError, SandboxFileError
-from antiphon.items import CodeInterpreterCall, Item
+from antiphon.items import CodeInterpreterCall, Ids, Item
 from antiphon.sandboxes import Sandbox, Sandboxes
 
 File: TypeAlias = str | PathLike[str] | tuple[str, bytes]
@@ -58,7 +58,9 @@ class Containers:
         """Whether it lives and is this principal's."""
         return self.sandboxes.owns(container_id, principal)
 
-    def choose(self, items: Iterable[Item], principal: str, memory_limit: str | None) -> str:
+    def choose(
+        self, items: Iterable[Item], principal: str, memory_limit: str | None, ids: Ids
+    ) -> str:
         """The last live container that these items name, or a new one; nothing starts.
 
         One whose memory is not known to be what was asked for is passed over.
@@ -72,7 +74,9 @@ class Containers:
                 tried.add(item.container_id)
                 if self._fits(item.container_id, principal, memory_limit):
                     return item.container_id
-        minted = self.sandboxes.mint(principal=principal, memory_limit=memory_limit)
+        minted = self.sandboxes.mint(
+            principal=principal, memory_limit=memory_limit, container_id=ids("cntr")
+        )
         self._row(minted, principal).memory_limit = memory_limit
         return minted
 

@@ -24,6 +24,8 @@ class MemoryStore:
 
     async def save(self, record: Record) -> None:
         """Keep a terminal response."""
+        if record.response.id in self._records:
+            self._forget(record.response.id)
         self._records[record.response.id] = record
         for item in record.response.output:
             if item.id is not None:

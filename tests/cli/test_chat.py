@@ -11,16 +11,32 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
+from antiphon.agents import Agent
 from antiphon.items import Message
-from antiphon.models import Failure, FunctionCall, ModelRequest, Speech, Text, model
+from antiphon.models import (
+    Failure,
+    FunctionCall,
+    ModelRequest,
+    ScriptedModel,
+    Speech,
+    Text,
+    model,
+)
 from antiphon.provider import Provider
 
 from .kit import Run, Serving
+
+if TYPE_CHECKING:
+    from cli.chat import Conversation
+    from cli.paper import Paper
+else:
+    from antiphon.cli.chat import Conversation
+    from antiphon.cli.paper import Paper
 
 
 @pytest.fixture(autouse=True)
@@ -135,6 +151,15 @@ def test_a_server_that_is_not_there_fails_the_answer(
     ran = antiphon("chat", "--model", "m", "--base-url", "http://127.0.0.1:9")
     assert ran.code == 1
     assert "is it running" in ran.out
+
+
+def test_what_is_refused_before_it_begins_is_said_and_not_kept(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    talk = Conversation(Agent(name="chat", model=ScriptedModel([])), Paper())
+    anyio.run(talk.ask, "hello")
+    assert "one more was asked for" in capsys.readouterr().out
+    assert (talk.items, talk.failed) == ([], True)
 
 
 class Terminal:

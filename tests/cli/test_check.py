@@ -112,6 +112,49 @@ def test_what_a_plain_server_cannot_do_is_said_with_the_reason(
     assert "never" not in whys["images"]  # one line
 
 
+@model("clumsy")
+async def clumsy(request: ModelRequest) -> AsyncGenerator[Speech, None]:
+    """Calls the tool, but forgets what it said."""
+    for word in ("well", ", ", "well"):
+        yield Text(word)
+    if request.tools and not isinstance(request.items[-1], FunctionCallOutput):
+        yield FunctionCall(request.tools[0].name, {"city": "Lisbon"})
+
+
+@model("confused")
+async def confused(request: ModelRequest) -> AsyncGenerator[Speech, None]:
+    """Calls the tool with arguments that it does not have; its JSON is of another shape."""
+    yield Text('{"city": ')
+    yield Text("7}")
+    if request.tools:
+        yield FunctionCall(request.tools[0].name, {"town": "Lisbon"})
+
+
+@model("mute")
+async def mute(request: ModelRequest) -> AsyncGenerator[Speech, None]:
+    """Thinks, and says nothing."""
+    yield Reasoning("...")
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "verdicts", "why"),
+    [
+        ("clumsy", 0, {"answers": "ok", "tools": "no"}, "it called, but did not use the output"),
+        ("confused", 0, {"tools": "no", "schema": "no"}, "its arguments do not fit"),
+        ("mute", 1, {"answers": "no"}, "it said nothing (completed)"),
+    ],
+)
+def test_half_a_skill_is_none(
+    antiphon: Run, serving: Serving, name: str, code: int, verdicts: dict[str, str], why: str
+) -> None:
+    url = serving(Provider(models=[clumsy, confused, mute]))
+    ran = antiphon("check", url, "--model", name, "--api", "responses", "--json")
+    assert ran.code == code
+    assert verdicts.items() <= found(ran).items()
+    assert why in ran.out
+    assert "responses, as you said" in ran.out
+
+
 def test_a_server_that_is_not_there_is_the_end_of_the_check(antiphon: Run) -> None:
     ran = antiphon("check", "http://127.0.0.1:9/v1", "--model", "m")
     assert ran.code == 1

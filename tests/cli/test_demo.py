@@ -143,6 +143,15 @@ def test_the_chart_is_an_svg_of_the_file_s_own_numbers(antiphon: Run) -> None:
         assert any(line == pytest.approx(true, abs=20) for line in drawn), name
 
 
+def test_the_script_may_be_paced_and_put_in_its_place_by_name(
+    antiphon: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTIPHON_DEMO_PACE", "0")
+    ran = antiphon("demo", "--sandbox", "local")
+    assert ran.code == 0
+    assert "the demo's own script runs in a local process" in ran.out
+
+
 def test_the_chart_goes_where_it_is_wanted(antiphon: Run) -> None:
     ran = antiphon("demo", "--fast", "--chart", "mine.svg")
     assert ran.code == 0

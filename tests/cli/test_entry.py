@@ -66,6 +66,7 @@ def failing(error: BaseException) -> Callable[[object], int]:
     [
         (ConfigurationError("expected x: say y"), 2, "antiphon: expected x: say y\n"),
         (ModelError("the server is gone"), 1, "antiphon: the server is gone\n"),
+        (ModelError("go\x1b[2Jne\u202e"), 1, "antiphon: go\ufffd[2Jne\ufffd\n"),
         (ExceptionGroup("group", [ModelError("inside")]), 1, "antiphon: inside\n"),
         (
             ValueError("odd\nand more"),

@@ -197,8 +197,10 @@ class PaperSandboxes:
     def isolation(self) -> Isolation:
         return "none"
 
-    def mint(self, *, principal: str, memory_limit: str | None = None) -> str:
-        container_id = f"cntr_{len(self._owners) + 1}"
+    def mint(
+        self, *, principal: str, memory_limit: str | None = None, container_id: str | None = None
+    ) -> str:
+        container_id = container_id or f"cntr_{len(self._owners) + 1}"
         self._owners[container_id] = principal
         return container_id
 

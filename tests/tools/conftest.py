@@ -72,10 +72,12 @@ class FakeSandboxes:
         self.timeouts: list[float | None] = []
         self.closed = 0
 
-    def mint(self, *, principal: str, memory_limit: str | None = None) -> str:
+    def mint(
+        self, *, principal: str, memory_limit: str | None = None, container_id: str | None = None
+    ) -> str:
         if memory_limit == "64g":
             raise SandboxError("There is no room for 64g here.")
-        key = f"cntr_{len(self.limits)}"
+        key = f"cntr_{len(self.limits)}"  # its own names, so that tests can tell them
         self.limits.append(memory_limit)
         self.owners[key] = principal
         return key

@@ -17,6 +17,7 @@ from antiphon.items import (
     CodeInterpreterTool,
     Event,
     FileSearchTool,
+    Ids,
     Item,
     Logs,
 )
@@ -129,7 +130,7 @@ async def test_containers_that_are_gone_are_forgotten() -> None:
     sandboxes = FakeSandboxes()
     known = Containers(sandboxes, ())
     for _ in range(1_000):
-        await known.open(known.choose([], "ada", None), "ada")
+        await known.open(known.choose([], "ada", None, Ids()), "ada")
         sandboxes.owners.clear()
     assert len(known) <= 64
 
