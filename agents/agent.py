@@ -106,7 +106,7 @@ class Agent(Generic[T]):
         self.name = name
         self.model: Model = resolve(model) if isinstance(model, str) else model
         self.instructions = instructions
-        self.tools = tuple(tools)
+        self.tools: tuple[AgentTool, ...] = tuple(tools)
         self.max_turns = max_turns
         self._definitions = [_declaration(tool, name) for tool in self.tools]
         self._output: TypeAdapter[Any] | None = None

@@ -16,7 +16,7 @@ from antiphon.items import Event
 
 from .sampling import Pending
 
-log = logging.getLogger("antiphon.agents")
+log: logging.Logger = logging.getLogger("antiphon.agents")
 
 
 async def dispatch(calls: Sequence[Pending]) -> AsyncGenerator[Event, None]:

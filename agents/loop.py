@@ -40,7 +40,7 @@ from .menu import Choice, Menu, build_menu
 from .sampling import Pending, Sampling
 from .telling import Telling
 
-log = logging.getLogger("antiphon.agents")
+log: logging.Logger = logging.getLogger("antiphon.agents")
 
 MAX_TURNS = 1000
 """A run that has not ended after this many turns never will."""

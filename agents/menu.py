@@ -24,7 +24,7 @@ from antiphon.items import (
 )
 from antiphon.tools import HostedTool, Offer, Scope
 
-log = logging.getLogger("antiphon.agents")
+log: logging.Logger = logging.getLogger("antiphon.agents")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +197,8 @@ class Choice:
     def __init__(self, menu: Menu, asked: ToolChoice | None) -> None:
         self._only: frozenset[str] | None = None
         self._lasting = False
-        self.required = False
-        self.never = asked == "none"
+        self.required: bool = False
+        self.never: bool = asked == "none"
         if asked == "required":
             self.required = True
         elif isinstance(asked, AllowedTools):

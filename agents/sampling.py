@@ -73,9 +73,9 @@ class Sampling:
 
     def __init__(self, menu: Menu, scope: Scope, *, next_index: int, choice: Choice) -> None:
         self.pending: list[Pending] = []
-        self.client_calls = 0
+        self.client_calls: int = 0
         self.ending: ResponseEvent | None = None
-        self.next_index = next_index
+        self.next_index: int = next_index
         self._menu = menu
         self._scope = scope
         self._choice = choice
@@ -94,8 +94,9 @@ class Sampling:
                     inside = cast("Within", event)
                     route = self._route(inside.output_index, event)
                     if route.call is None:
-                        inside.item_id = route.item_id
-                        inside.output_index = route.output_index
+                        fields = vars(inside)  # a pydantic setter costs 3x, for each delta
+                        fields["item_id"] = route.item_id
+                        fields["output_index"] = route.output_index
                         if kind is ArgumentsDone and route.name:
                             own = self._menu.clients[route.name].name
                             cast("ArgumentsDone", inside).name = own

@@ -62,7 +62,7 @@ async def _raw(client: httpx2.AsyncClient, base: str, given: list[dict[str, Any]
 def antiphon(*, typed: bool = True) -> Prepared:
     """We. `typed`: the history is items, as an earlier run gave them; else plain dicts."""
     from antiphon.agents import Agent, as_items
-    from antiphon.models.responses import ResponsesModel
+    from antiphon.models import ResponsesModel
     from antiphon.tools import tool
 
     function = tool(weather)
@@ -159,11 +159,11 @@ def pydantic_ai() -> Prepared:
         before: list[Any] = []
         for item in given[:-1]:
             if item["role"] == "user":
-                part = messages.UserPromptPart(item["content"])
-                before.append(messages.ModelRequest(parts=[part]))
+                asked = messages.UserPromptPart(item["content"])
+                before.append(messages.ModelRequest(parts=[asked]))
             else:
-                part = messages.TextPart(item["content"][0]["text"])
-                before.append(messages.ModelResponse(parts=[part]))
+                told = messages.TextPart(item["content"][0]["text"])
+                before.append(messages.ModelResponse(parts=[told]))
 
         async def run() -> str:
             result = await agent.run(
@@ -197,7 +197,7 @@ def conversation(length: int) -> list[dict[str, Any]]:
         if number % 2 == (length - 1) % 2:
             said.append({"type": "message", "role": "user", "content": text})
         else:
-            part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+            part: dict[str, Any] = {"type": "output_text", "text": text, "annotations": []}
             said.append(
                 {
                     "type": "message",

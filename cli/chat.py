@@ -104,7 +104,7 @@ class Conversation:
             response = None
         finally:  # a cancelled answer has closed all its items, and they are kept
             if response is None or response.status in ("failed", "in_progress"):
-                self.failed = True
+                self.failed: bool = True
                 self._paper.line("neither your words nor the answer are kept", style="dim")
             else:
                 self.items = [*asked, *response.output]

@@ -36,7 +36,7 @@ class Paper:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or _Console(file=sys.stdout, highlight=False)
+        self.console: Console | _Console = console or _Console(file=sys.stdout, highlight=False)
         ascii_only = self.console.options.ascii_only
         self._mark = "*" if ascii_only else "●"
         self._bar = "  | " if ascii_only else "  │ "

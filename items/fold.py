@@ -45,8 +45,8 @@ class Passage:
     __slots__ = ("annotations", "closed", "part", "text")
 
     def __init__(self, part: Part, *, closed: bool = False) -> None:
-        self.part = part
-        self.closed = closed
+        self.part: Part = part
+        self.closed: bool = closed
         self.text: list[str] = []
         self.annotations: list[Any] = []
 
@@ -66,7 +66,7 @@ class Draft:
     __slots__ = ("added", "closed", "fields", "parts", "summary", "whole")
 
     def __init__(self, added: Item) -> None:
-        self.added = added
+        self.added: Item = added
         self.whole: Item | None = None
         self.parts: dict[int, Passage] = {}
         self.summary: dict[int, Passage] = {}

@@ -28,8 +28,6 @@ Include: TypeAlias = Literal[
 Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Tier: TypeAlias = Literal["auto", "default", "flex", "priority", "scale"]
 Short: TypeAlias = Annotated[str, Field(max_length=64)]
-Count: TypeAlias = Annotated[int, Field(ge=1, le=2**53 - 1)]
-"""A number of things; every JSON reader can say it again."""
 
 
 class TextFormat(Wire):
@@ -107,8 +105,8 @@ class CreateResponse(Wire):
     stream: Maybe[bool] = None
     stream_options: Maybe[StreamOptions] = None
     background: Maybe[bool] = None
-    max_output_tokens: Maybe[Count] = None
-    max_tool_calls: Maybe[Count] = None
+    max_output_tokens: Maybe[Annotated[int, Field(ge=1)]] = None
+    max_tool_calls: Maybe[Annotated[int, Field(ge=1)]] = None
     reasoning: Maybe[ReasoningOptions] = None
     safety_identifier: Maybe[Short] = None
     prompt_cache_key: Maybe[Short] = None

@@ -5,7 +5,7 @@ Below: pydantic. Above: every other file of this room. Not here: any particular 
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, TypeAlias, TypeVar, cast
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -45,7 +45,7 @@ Json: TypeAlias = Annotated[dict[str, Any], AfterValidator(_finite)]
 class Wire(BaseModel):
     """A JSON object of the protocol. Unknown fields are kept and written back as they came."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="allow",
         strict=True,
         allow_inf_nan=False,

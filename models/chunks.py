@@ -28,10 +28,10 @@ class Heard:
     __slots__ = ("arguments", "id", "key", "name")
 
     def __init__(self, key: int, call_id: str | None) -> None:
-        self.key = key
-        self.id = call_id
-        self.name = ""
-        self.arguments = ""
+        self.key: int = key
+        self.id: str | None = call_id
+        self.name: str = ""
+        self.arguments: str = ""
 
 
 class Chunks:
@@ -126,7 +126,7 @@ class Chunks:
                 events += self._call(call)
         if reason := choice.get("finish_reason"):
             self._reason = reason
-            self.finished = True
+            self.finished: bool = True
         return events
 
     def _call(self, call: Json) -> list[Event]:

@@ -24,7 +24,7 @@ from antiphon.items import (
 
 from .refused import fault
 
-ENDINGS: Final = {
+ENDINGS: Final[dict[str, type[Completed | Incomplete | Failed]]] = {
     "completed": Completed,
     "incomplete": Incomplete,
     "cancelled": Incomplete,

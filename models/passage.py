@@ -42,9 +42,9 @@ class Passage:
     holder: ClassVar[Literal["message", "reasoning"]]
 
     def __init__(self, item_id: str, output_index: int, index: int) -> None:
-        self.item_id = item_id
-        self.output_index = output_index
-        self.index = index
+        self.item_id: str = item_id
+        self.output_index: int = output_index
+        self.index: int = index
         self.fragments: list[str] = []
 
     @property
@@ -87,7 +87,7 @@ class TextPassage(Passage):
     """Text of a message, with log probabilities where the model gives them."""
 
     __slots__ = ("logprobs",)
-    holder = "message"
+    holder: ClassVar[Literal["message", "reasoning"]] = "message"
 
     def __init__(self, item_id: str, output_index: int, index: int) -> None:
         super().__init__(item_id, output_index, index)
@@ -128,7 +128,7 @@ class RefusalPassage(Passage):
     """Words of refusal in a message."""
 
     __slots__ = ()
-    holder = "message"
+    holder: ClassVar[Literal["message", "reasoning"]] = "message"
 
     def part(self) -> Part:
         return Refusal(refusal=self.text)
@@ -155,7 +155,7 @@ class ReasoningPassage(Passage):
     """Raw reasoning."""
 
     __slots__ = ()
-    holder = "reasoning"
+    holder: ClassVar[Literal["message", "reasoning"]] = "reasoning"
 
     def part(self) -> Part:
         return ReasoningText(text=self.text)
@@ -182,7 +182,7 @@ class SummaryPassage(Passage):
     """One paragraph of a reasoning summary."""
 
     __slots__ = ()
-    holder = "reasoning"
+    holder: ClassVar[Literal["message", "reasoning"]] = "reasoning"
 
     def part(self) -> Part:
         return SummaryText(text=self.text)

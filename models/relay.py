@@ -103,7 +103,7 @@ class Relay:
         )
 
     def _end(self, response: Any, status: str) -> Sequence[Event]:
-        self.ended = True
+        self.ended: bool = True
         fields = cast("Json", response) if isinstance(response, dict) else {}
         events: list[Event] = []
         output: Any = fields.get("output")

@@ -100,7 +100,7 @@ class ResponsesModel:
         self._model = model
         self._name = name or model
         self._extra = checked_extra(extra_body)
-        self.native = frozenset(native)
+        self.native: frozenset[str] = frozenset(native)
         self._transport = Transport(
             base_url,
             api_key=api_key,

@@ -37,9 +37,9 @@ class Answer:
     __slots__ = ("_chunks", "_first", "_response", "finished", "host", "streams")
 
     def __init__(self, response: httpx2.Response, host: str) -> None:
-        self.streams = "json" not in response.headers.get("content-type", "")
-        self.host = host
-        self.finished = False
+        self.streams: bool = "json" not in response.headers.get("content-type", "")
+        self.host: str = host
+        self.finished: bool = False
         self._response = response
         encoded = response.headers.get("content-encoding", "identity") != "identity"
         self._chunks = response.aiter_bytes() if encoded else response.aiter_raw()
@@ -133,7 +133,7 @@ class Transport:
         if retries < 0:
             raise ConfigurationError(f"retries: expected 0 or more; got {retries}")
         url = _url(base_url)
-        self.host = f"{url.scheme}://{url.netloc.decode('ascii')}"
+        self.host: str = f"{url.scheme}://{url.netloc.decode('ascii')}"
         self._url = url
         self._headers = _headers(api_key, headers or {})
         self._secrets = [

@@ -53,7 +53,7 @@ class Upstream:
     ) -> None:
         if api not in ("auto", "responses", "chat"):
             raise ConfigurationError(f"api: expected auto, responses or chat; got {api!r}")
-        self.base_url = _with_path(base_url)
+        self.base_url: str = _with_path(base_url)
         own = checked(http_client)
         # An adapter checks the URL better than we would; no server is asked yet.
         ResponsesModel("any", base_url=self.base_url)

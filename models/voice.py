@@ -90,7 +90,7 @@ class Voice:
             self._stop = piece
             return []
         if isinstance(piece, Failure):
-            self.failed = True
+            self.failed: bool = True
             return writer.fail(piece.code, piece.message)
         events = self._end_call()
         if isinstance(piece, Text):

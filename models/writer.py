@@ -53,8 +53,8 @@ class Utterance:
 
     def __init__(self, kind: Literal["message", "reasoning"], item_id: str, index: int) -> None:
         self.kind = kind
-        self.id = item_id
-        self.index = index
+        self.id: str = item_id
+        self.index: int = index
         self.content: list[Part] = []
         self.summary: list[Part] = []
         self.passage: Passage | None = None
@@ -98,10 +98,10 @@ class Writing:
     __slots__ = ("call_id", "fragments", "id", "index", "name")
 
     def __init__(self, name: str, call_id: str, item_id: str, index: int) -> None:
-        self.name = name
-        self.call_id = call_id
-        self.id = item_id
-        self.index = index
+        self.name: str = name
+        self.call_id: str = call_id
+        self.id: str = item_id
+        self.index: int = index
         self.fragments: list[str] = []
 
     def item(self, status: str, arguments: str) -> FunctionCall:

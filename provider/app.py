@@ -5,7 +5,7 @@ It mounts into any Starlette or FastAPI application at any path. Below: `door` (
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
@@ -126,11 +126,12 @@ class Provider:
         """Give back models' connections, tools' sandboxes and the store. A server's lifespan
         calls this; a Provider mounted in another application is closed by that application.
         """
-        for tool in self._tools:
-            if isinstance(tool, HostedTool):
-                await tool.aclose()
-        await self._desk.catalogue.aclose()
-        await self._desk.store.aclose()
+        async with AsyncExitStack() as open_still:  # one that cannot be closed stops no other
+            open_still.push_async_callback(self._desk.store.aclose)
+            open_still.push_async_callback(self._desk.catalogue.aclose)
+            for tool in self._tools:
+                if isinstance(tool, HostedTool):
+                    open_still.push_async_callback(tool.aclose)
 
     @asynccontextmanager
     async def _lifespan(self, app: object) -> AsyncGenerator[None]:

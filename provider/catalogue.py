@@ -1,6 +1,7 @@
 """The catalogue: every name that a request's `model` may say, and who answers to it."""
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -140,7 +141,9 @@ class Catalogue:
 
     async def aclose(self) -> None:
         """Give back every model's connections."""
-        for one in self._named.values():
-            await (one.model if isinstance(one, Agent) else one).aclose()
-        if self._upstream is not None:
-            await self._upstream.aclose()
+        models = [one.model if isinstance(one, Agent) else one for one in self._named.values()]
+        async with AsyncExitStack() as open_still:  # one that cannot be closed stops no other
+            if self._upstream is not None:
+                open_still.push_async_callback(self._upstream.aclose)
+            for model in {id(model): model for model in models}.values():  # agents may share one
+                open_still.push_async_callback(model.aclose)

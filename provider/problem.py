@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from antiphon.errors import ModelError, RequestError, SandboxBusy
 
-log = logging.getLogger("antiphon.provider")
+log: logging.Logger = logging.getLogger("antiphon.provider")
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ class Viewer:
     __slots__ = ("_number", "view")
 
     def __init__(self, view: View) -> None:
-        self.view = view
+        self.view: View = view
         self._number = 0
 
     def show(self, event: Event) -> Event | None:
@@ -109,7 +109,8 @@ class Viewer:
         how = _EVENTS.get(type(event))
         shown = event if how is None else how(self.view, event)
         if shown is not None:
-            shown.sequence_number = self._number
+            vars(shown)["sequence_number"] = self._number  # a pydantic setter costs 3x
+            shown.__pydantic_fields_set__.add("sequence_number")
             self._number += 1
         return shown
 

@@ -11,8 +11,12 @@ subclass of `Backend` that makes the first. `antiphon.testing.sandbox` proves it
 from .backend import Backend as Backend
 from .container import Limits as Limits
 from .containers import MEMORY_LIMITS as MEMORY_LIMITS, Row as Row
+from .docker import DockerSandboxes as DockerSandboxes
+from .engine import Engine as Engine, Place as Place, find_places as find_places
+from .image import Progress as Progress, build_image as build_image
 from .link import Link as Link, Machine as Machine
 from .local import LocalSandboxes as LocalSandboxes
+from .pool import Transport as Transport
 from .sandbox import (
     FILE_LIMIT as FILE_LIMIT,
     CellEvent as CellEvent,

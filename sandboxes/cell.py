@@ -53,7 +53,7 @@ class Cell:
         if self.started == (frame.kind == frames.STARTED) or self.ended is not None:
             raise FrameError(f"a frame of kind {frame.kind} out of turn")
         if frame.kind == frames.STARTED:
-            self.started = True
+            self.started: bool = True
             self.events.append(Started())
         elif frame.kind == frames.DISPLAY:
             self._display(frame.payload)
@@ -62,14 +62,15 @@ class Cell:
         else:
             self._output(frame.kind, frame.payload)
 
-    def abort(self, reason: str) -> None:
+    def abort(self, reason: str, *, files_lost: bool) -> None:
         """The interpreter is gone: the cell ends with what is known."""
+        lost = _ALL_LOST if files_lost else _LOST
         if self.overdue:
             seconds = f"{self.timeout:g} s"
             text = f"The code was stopped after {seconds} and did not react to the interrupt."
-            self.ended = Ended("timeout", f"{text} {_LOST}")
+            self.ended = Ended("timeout", f"{text} {lost}")
         else:
-            self.ended = Ended("crashed", f"{reason}\n{_LOST}")
+            self.ended = Ended("crashed", f"{reason}\n{lost}")
 
     def _output(self, kind: int, data: bytes) -> None:
         self._sizes[kind] += len(data)
@@ -115,6 +116,7 @@ class Cell:
 
 
 _LOST = "All variables are lost; files are kept. The next cell starts with a new interpreter."
+_ALL_LOST = "All variables and all files are lost. The next cell starts in a new container."
 
 
 def _text(raw: bytes) -> str:

@@ -21,8 +21,10 @@ from .containers import Row
 from .link import Link, Machine
 from .runner import names
 from .runner.frames import CODE_LIMIT
-from .sandbox import FILE_LIMIT, CellEvent, FileInfo, Finished
+from .sandbox import FILE_LIMIT, CellEvent, FileInfo, Finished, Output, Started
 from .session import Session
+
+_FILES_LOST = "[the container was replaced before this cell: its variables and files are lost]\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Container:
         self._link: Link | None = None
         self._generation = 1
         self._lost = False
+        self._files_lost = False
         # A semaphore, for an abandoned generator is closed by another task than it ran in.
         self._turn = anyio.Semaphore(1)
         self._starting = anyio.Lock()
@@ -95,6 +98,9 @@ class Container:
                 try:
                     while not isinstance(event := await session.next(cell), Ended):
                         yield event
+                        if self._files_lost and isinstance(event, Started):
+                            self._files_lost = False
+                            yield Output("stderr", _FILES_LOST)
                 finally:
                     with CancelScope(shield=True):
                         await session.settle(cell)
@@ -131,7 +137,7 @@ class Container:
     async def aclose(self) -> None:
         """End the container; see `Sandbox.aclose`."""
         with CancelScope(shield=True):
-            self.closed = True
+            self.closed: bool = True
             if self._session is not None:
                 self._session.stop("The sandbox was closed.")
             elif self._link is not None:  # it starts just now
@@ -198,12 +204,15 @@ class Container:
         if self._session is None:
             return
         await self._session.aclose()
+        self._files_lost = self._files_lost or self._session.files_lost
         self._session = None
         self._generation += 1
         self._lost = True
 
     def _finish(self, ended: Ended) -> Finished:
         lost, self._lost = self._lost, False
+        if ended.status in ("crashed", "timeout"):
+            self._files_lost = False  # its error has said so
         if self.closed and ended.status != "ok":
             error = "The sandbox was closed while the code ran."
             return Finished("cancelled", error, True, self._generation)

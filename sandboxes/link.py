@@ -6,7 +6,7 @@ Everything else (frames, cells, files, expiry, ownership) is written once, above
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Link(Protocol):
@@ -33,6 +33,16 @@ class Link(Protocol):
 
     async def aclose(self) -> str:
         """Kill, reap, close; cannot be cancelled. Returns why the interpreter ended, in words."""
+        ...
+
+
+@runtime_checkable
+class Perishable(Protocol):
+    """A Link whose end may cost the files too, because its container is replaced with it."""
+
+    @property
+    def files_lost(self) -> bool:
+        """Whether the files are gone; known once `aclose` has returned."""
         ...
 
 

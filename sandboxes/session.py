@@ -16,7 +16,7 @@ from anyio import BrokenResourceError, CancelScope, ClosedResourceError
 from antiphon.errors import SandboxFileError, SandboxUnavailable
 
 from .cell import Cell, Ended
-from .link import Link
+from .link import Link, Perishable
 from .runner import frames
 from .runner.frames import Frame, FrameError
 from .sandbox import Display, FileInfo, Output, Started
@@ -56,6 +56,8 @@ class Session:
         self._end: str | None = None
         self.broken = False
         """Whether the interpreter broke the protocol."""
+        self.files_lost = False
+        """Whether the files went with the interpreter; known after `aclose`."""
         self._timer: asyncio.TimerHandle | None = None
         self._stopping: asyncio.Task[None] | None = None
 
@@ -102,7 +104,8 @@ class Session:
         if cell.events:
             return cell.events.popleft()
         if cell.ended is None:
-            cell.abort(await self.aclose())
+            reason = await self.aclose()
+            cell.abort(reason, files_lost=self.files_lost)
         assert cell.ended is not None
         return cell.ended
 
@@ -158,6 +161,7 @@ class Session:
         """End the interpreter; cannot be cancelled. Returns why it ended."""
         self._disarm()
         found = await self._link.aclose()
+        self.files_lost = isinstance(self._link, Perishable) and self._link.files_lost
         self._end = self._end or found
         self._notify()
         return self._end
@@ -231,7 +235,7 @@ class Session:
             for frame in self._decoder.feed(data):
                 self._dispatch(frame)
         except FrameError as error:
-            self.broken = True
+            self.broken: bool = True
             self.stop(f"The interpreter was discarded: it broke the protocol ({error}).")
 
     def _dispatch(self, frame: Frame) -> None:

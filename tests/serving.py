@@ -1,7 +1,7 @@
 """Serve any ASGI application on loopback, in a thread, for as long as a test needs it."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,7 +21,7 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def serve(app: Any) -> Iterator[str]:
+def serve(app: Any) -> Generator[str]:
     """Serve `app`; gives its base URL, without a path."""
     server = _Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
     thread = threading.Thread(target=server.run)

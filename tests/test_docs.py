@@ -4,7 +4,7 @@ import inspect
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,7 +30,8 @@ class Chat(BaseHTTPRequestHandler):
         last = asked["messages"][-1]
         delta: dict[str, Any] = {"content": f"Yes: {last['content']}"}
         if last["role"] == "user" and asked.get("tools"):
-            function = {"name": asked["tools"][0]["function"]["name"], "arguments": '{"city":"Oslo"}'}
+            name = asked["tools"][0]["function"]["name"]
+            function = {"name": name, "arguments": '{"city":"Oslo"}'}
             delta = {"tool_calls": [{"index": 0, "id": "call_1", "function": function}]}
         chunks: list[dict[str, Any]] = [
             {"choices": [{"index": 0, "delta": delta}]},
@@ -48,7 +49,7 @@ class Chat(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def chat_server() -> Iterator[str]:
+def chat_server() -> Generator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Chat) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

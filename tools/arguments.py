@@ -144,7 +144,7 @@ class Arguments:
         model = _model(name, parameters, descriptions)
         self._validate = model.__pydantic_validator__.validate_json
         self._plan = [(f"p{i}", p.name, p.optional) for i, p in enumerate(parameters)]
-        self.schema = untitled(model.model_json_schema(schema_generator=_Schema))
+        self.schema: Json = untitled(model.model_json_schema(schema_generator=_Schema))
         self.schema.setdefault("properties", {})
         required = self.schema.get("required", ())
         defs: Json = self.schema.get("$defs", {})

@@ -6,7 +6,7 @@ whose `Call` Protocol this fulfils. Not here: what a call does when it runs.
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from antiphon.items import (
     KINDS,
@@ -68,13 +68,19 @@ class BaseCall(ABC):
         return (self.step(status), done) if f"{self.steps}.{status}" in KINDS else (done,)
 
 
+DeltaName: TypeAlias = Literal[
+    "response.mcp_call_arguments.delta", "antiphon:tool_call_arguments.delta"
+]
+DoneName: TypeAlias = Literal[
+    "response.mcp_call_arguments.done", "antiphon:tool_call_arguments.done"
+]
+
+
 class ArgumentsCall(BaseCall):
     """A call whose item holds its JSON arguments as the model wrote them."""
 
-    delta: ClassVar[
-        Literal["response.mcp_call_arguments.delta", "antiphon:tool_call_arguments.delta"]
-    ]
-    done: ClassVar[Literal["response.mcp_call_arguments.done", "antiphon:tool_call_arguments.done"]]
+    delta: ClassVar[DeltaName]
+    done: ClassVar[DoneName]
 
     def __init__(self, slot: Slot) -> None:
         super().__init__(slot)
@@ -91,7 +97,7 @@ class ArgumentsCall(BaseCall):
 
     def ready(self, arguments: str) -> Iterable[Event]:
         """The arguments are whole."""
-        self.arguments = arguments
+        self.arguments: str = arguments
         slot = self.slot
         return (
             ArgumentsDone(

@@ -31,7 +31,7 @@ from .receipt import Receipt
 from .result import surprise
 from .text import clean
 
-logger = logging.getLogger("antiphon.tools")
+logger: logging.Logger = logging.getLogger("antiphon.tools")
 
 _CURE: Final = 'Call it again with JSON such as {"code": "print(1)"}.'
 
@@ -75,7 +75,7 @@ class CodeCall(BaseCall):
     def open(self) -> Iterable[Event]:
         """The item begins, with a container that nothing has started yet."""
         try:
-            self.container_id = self.desk.choose()
+            self.container_id: str = self.desk.choose()
         except SandboxError as error:
             self.fault = str(error)
         return super().open()
@@ -95,7 +95,7 @@ class CodeCall(BaseCall):
             rest = self._show(code[len(written) :])
         else:
             code, fault = written, f"The arguments hold `code` twice. {_CURE}"
-        self.code = code
+        self.code: str = code
         self.fault = self.fault or fault
         slot = self.slot
         done = CodeDone(item_id=slot.item_id, output_index=slot.output_index, code=code)

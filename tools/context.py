@@ -40,11 +40,11 @@ class Context(Generic[Deps]):
         items: Sequence[Item] = (),
         call_id: str = "",
     ) -> None:
-        self.deps = deps
-        self.principal = principal
-        self.response_id = response_id
-        self.items = items
-        self.call_id = call_id
+        self.deps: Deps = deps
+        self.principal: str = principal
+        self.response_id: str = response_id
+        self.items: Sequence[Item] = items
+        self.call_id: str = call_id
 
     def __repr__(self) -> str:
         return f"Context(deps={self.deps!r}, principal={self.principal!r}, ...)"

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -19,7 +19,7 @@ from antiphon.errors import ModelRetry, ToolError, ToolFailed
 from antiphon.items import Content, Event, ToolCall, ToolProgress
 
 from .arguments import Arguments
-from .call import ArgumentsCall
+from .call import ArgumentsCall, DeltaName, DoneName
 from .context import Progress, context_of
 from .hosted import Scope, Slot
 from .result import RESULT_LIMIT, content_of, misfit, surprise
@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 Kind: TypeAlias = Literal["async", "sync", "stream"]
 """A coroutine function, a plain function (run in a thread), an async generator function."""
 
-logger = logging.getLogger("antiphon.tools")
+logger: logging.Logger = logging.getLogger("antiphon.tools")
 
 _NOTHING: Final = object()
 
@@ -50,9 +50,9 @@ class Work:
 class FunctionRun(ArgumentsCall):
     """A call of a provider-run function; its item is `antiphon:tool_call`."""
 
-    steps = "antiphon:tool_call"
-    delta = "antiphon:tool_call_arguments.delta"
-    done = "antiphon:tool_call_arguments.done"
+    steps: ClassVar[str] = "antiphon:tool_call"
+    delta: ClassVar[DeltaName] = "antiphon:tool_call_arguments.delta"
+    done: ClassVar[DoneName] = "antiphon:tool_call_arguments.done"
 
     def __init__(self, work: Work, slot: Slot, scope: Scope) -> None:
         super().__init__(slot)

@@ -12,7 +12,9 @@ def start() -> None:
     sys.modules["_antiphon_runner"] = package
     from importlib import import_module
 
-    import_module("_antiphon_runner.serve").main(sys.argv[1:])
+    # A container has a zygote and, where no socket reaches in, relays; others only serve.
+    module = {"--zygote": "zygote", "--relay": "relay"}.get("".join(sys.argv[1:2]), "serve")
+    import_module(f"_antiphon_runner.{module}").main(sys.argv[1:])
 
 
 start()

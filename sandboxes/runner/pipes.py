@@ -16,7 +16,7 @@ class Pipe:
 
     def __init__(self, target: int) -> None:
         read, write = os.pipe()
-        self.reading = out_of_sight(read)
+        self.reading: int = out_of_sight(read)
         # The second copy of the writing end: without it, code that closes 1 would end the pipe.
         self._held = out_of_sight(write)
         os.dup2(write, target)

@@ -1,6 +1,6 @@
 """Turns: calls side by side, barriers, bounds, sums, and models that break."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import anyio
@@ -301,31 +301,77 @@ async def test_a_call_that_a_model_never_finishes_is_not_left_open() -> None:
     assert fold(events) == end_of(events)
 
 
-async def test_a_tool_that_ends_without_a_receipt_is_not_left_open() -> None:
+async def test_a_call_that_a_model_calls_incomplete_is_not_run() -> None:
     @tool
     async def note(text: str) -> str:
-        return text
+        raise AssertionError("a call that is not whole was run")
 
-    class Silent:
-        """An offer whose calls run and say nothing."""
+    def call(status: str) -> FunctionCallItem:
+        arguments = "" if status == "in_progress" else '{"text": "a"}'
+        return FunctionCallItem(call_id="c", name="note", arguments=arguments, status=status)
 
-        function = note.function
-        item_type = "antiphon:tool_call"
-        parallel = True
+    turn = [
+        ItemAdded(output_index=0, item=call("in_progress")),
+        ItemDone(output_index=0, item=call("incomplete")),
+    ]
+    response = end_of(await play(asked(tools=own("note")), Raw(turn), [note]))
+    assert getattr(response.output[0], "status", "") == "incomplete"
 
-        def begin(self, *given: Any) -> Any:
-            call: Any = note.begin(*given)
 
-            async def run() -> AsyncGenerator[Event, None]:
-                return
-                yield
+# --- tools that break -------------------------------------------------------
 
-            call.run = run
-            return call
 
-    spoken = ScriptedModel([FunctionCall("note", {"text": "a"}), "ok"])
-    silent: Any = Silent()
-    events = await play(asked(tools=own("note")), spoken, [silent])
-    call = end_of(events).output[0]
-    assert isinstance(call, ToolCall) and call.status == "incomplete"
-    assert heard(spoken)[-1]["output"] == "Error: it was never finished"
+@tool
+async def note(text: str) -> str:
+    """Says it again."""
+    return text
+
+
+class Odd:
+    """The tool `note` with calls whose `run` is another."""
+
+    function = note.function
+    item_type = "antiphon:tool_call"
+    parallel = True
+
+    def __init__(self, run: Callable[[], AsyncGenerator[Event, None]]) -> None:
+        self._run = run
+
+    def begin(self, *given: Any) -> Any:
+        call: Any = note.begin(*given)
+        call.run = self._run
+        return call
+
+
+async def silent() -> AsyncGenerator[Event, None]:
+    return
+    yield
+
+
+async def breaking() -> AsyncGenerator[Event, None]:
+    raise LookupError("secret")
+    yield
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize(
+    ("run", "status", "words"),
+    [
+        (silent, "incomplete", "it was never finished"),
+        (breaking, "failed", "note broke: LookupError"),
+    ],
+)
+async def test_a_tool_that_breaks_its_own_rules_leaves_nothing_open(
+    count: int, run: Any, status: str, words: str
+) -> None:
+    odd: Any = Odd(run)
+    calls = [FunctionCall("note", {"text": "a"}) for _ in range(count)]
+    spoken = ScriptedModel([calls, "ok"])
+    events = await play(asked(tools=own("note")), spoken, [odd])
+    response = end_of(events)
+    assert response.status == "completed" and response.output_text == "ok"
+    for call in response.output[:-1]:
+        assert isinstance(call, ToolCall)
+        assert (call.status, call.error) == (status, words)
+    assert [item["output"] for item in heard(spoken)[2::2]] == [f"Error: {words}"] * count
+    assert fold(events) == response

@@ -14,6 +14,10 @@ import anyio.lowlevel
 from antiphon.agents import loop
 from antiphon.items import (
     ITEMS,
+    ArgumentsDelta,
+    ArgumentsDone,
+    CodeDelta,
+    CodeDone,
     Completed,
     Created,
     CreateResponse,
@@ -223,6 +227,7 @@ def check_whole(events: Sequence[Event]) -> Response:
     assert [type(event) for event in events[:2]] == [Created, InProgress]
     assert [isinstance(event, TERMINAL) for event in events] == [False] * (len(events) - 1) + [True]
     _check_items(events)
+    _check_writing(events)
     response = end_of(events)
     assert fold(events).model_dump() == response.model_dump()
     read = [parse_event(event.to_json()) for event in events]
@@ -264,6 +269,31 @@ def _check_items(events: Sequence[Event]) -> None:
         elif isinstance(event, SummaryPartDone):
             open_parts.remove(("summary", event.output_index, event.summary_index))
     assert done == set(range(len(ids))), "an item was left open"
+
+
+WRITTEN = {
+    "function_call": "arguments",
+    "antiphon:tool_call": "arguments",
+    "mcp_call": "arguments",
+    "code_interpreter_call": "code",
+}
+
+
+def _check_writing(events: Sequence[Event]) -> None:
+    """What a model writes into a call is told in fragments and once whole."""
+    fragments: dict[str, str] = {}
+    wholes: dict[str, list[str]] = {}
+    for event in events:
+        if isinstance(event, ArgumentsDelta | CodeDelta):
+            fragments[event.item_id] = fragments.get(event.item_id, "") + event.delta
+        elif isinstance(event, ArgumentsDone):
+            wholes.setdefault(event.item_id, []).append(event.arguments)
+        elif isinstance(event, CodeDone):
+            wholes.setdefault(event.item_id, []).append(event.code)
+        elif isinstance(event, ItemDone) and (field := WRITTEN.get(event.item.type or "")):
+            item_id = event.item.id or ""
+            assert wholes[item_id] == [getattr(event.item, field)]
+            assert fragments.get(item_id, "") == wholes[item_id][0]
 
 
 async def context_for(items: Sequence[Item], **fields: Any) -> list[dict[str, Any]]:

@@ -75,6 +75,9 @@ def scripted(script: Script, fragment: int | None = None) -> ScriptedModel:
     return ScriptedModel(cast("Any", script), fragment=fragment)
 
 
-BREAKS = st.sampled_from(
-    [None, ModelError("the line broke", code="rate_limit_exceeded"), ValueError("a bug")]
+BREAKS = st.one_of(
+    st.none(),
+    st.builds(ModelError, st.just("the line broke"), code=st.just("rate_limit_exceeded")),
+    st.builds(ValueError, st.just("a bug")),
 )
+"""What a model raises when it breaks off; None just ends its stream."""

@@ -316,6 +316,22 @@ def test_calls_of_the_clients_take_no_places_of_max_tool_calls() -> None:
     anyio.run(law)
 
 
+def test_one_call_at_a_time_counts_the_clients_calls_too() -> None:
+    async def law() -> None:
+        for calls in ([0, 1], [1, 0]):
+            count = Count()
+            both = [Call("ask", {}), Call("echo", {"text": "x"})]
+            asked = request(parallel_tool_calls=False)
+            script: Script = [[both[position] for position in calls]]
+            response = check_whole(await play(asked, scripted(script), deps=count))
+            await check_answered(response.output)
+            assert count.ran == [] and response.status == "completed"
+            (refused,) = [item for item in response.output if isinstance(item, ToolCall)]
+            assert refused.status == "failed"
+
+    anyio.run(law)
+
+
 UNKNOWN: list[tuple[dict[str, Any], str]] = [
     ({"type": "function", "name": "nowhere"}, "nowhere"),
     ({"type": "function"}, "function"),

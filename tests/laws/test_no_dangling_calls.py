@@ -17,10 +17,12 @@ from antiphon.items import (
     FunctionCall as FunctionCallItem,
     Ids,
     Incomplete,
+    ReasoningDone,
     Response,
+    TextDone,
     ToolCall,
 )
-from antiphon.models import FunctionCall as Call, Stop, Text, Usage
+from antiphon.models import FunctionCall as Call, Reasoning, Speech, Stop, Text, Usage
 from antiphon.provider import MemoryStore, Provider
 
 from .kit import Hesitant, body, check_answered, check_whole, play, play_until, request
@@ -184,6 +186,22 @@ def test_a_turn_that_is_cut_by_tokens_runs_none_of_its_calls(
             assert getattr(item, "status", "") == "incomplete"
             if isinstance(item, ToolCall):
                 assert item.error == reason
+
+    anyio.run(law)
+
+
+@pytest.mark.xfail(reason="items.Passage does not know that its text was told whole")
+@pytest.mark.parametrize(
+    ("piece", "done"), [(Text("a"), TextDone), (Reasoning("a"), ReasoningDone)]
+)
+def test_a_text_that_was_told_whole_before_the_cut_is_not_told_again(
+    piece: Speech, done: type[Event]
+) -> None:
+    """The model breaks off between the text's own end and its part's."""
+
+    async def law() -> None:
+        told = await play(request(), Hesitant(scripted([[piece]]), breaks=4))
+        assert [type(event) for event in told].count(done) == 1
 
     anyio.run(law)
 

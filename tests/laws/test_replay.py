@@ -20,7 +20,18 @@ from antiphon.models import (
 )
 from antiphon.provider import Provider
 
-from .kit import BUILT_IN, OWN, again, body, context_for, end_of, events_of, play_until, request
+from .kit import (
+    BUILT_IN,
+    OUTPUTS,
+    OWN,
+    again,
+    body,
+    context_for,
+    end_of,
+    events_of,
+    play_until,
+    request,
+)
 from .paper import Count, PaperSandboxes, kit
 from .scripts import CALLS, FRAGMENTS, LAW, Script, scripted, scripts, turn
 
@@ -158,6 +169,10 @@ def test_a_stored_response_is_read_the_same_by_its_id_by_its_items_and_by_refere
     anyio.run(law)
 
 
+def _is_picture(piece: Speech) -> bool:
+    return isinstance(piece, Call) and piece.name == "picture"
+
+
 CALLING = st.tuples(turn(client=False, stop=False), CALLS).map(lambda some: [*some[0], some[1]])
 
 
@@ -174,6 +189,28 @@ def test_the_context_of_the_last_turn_comes_back_from_what_the_client_was_shown(
         before, last = talk.heard(), said["output"][-1]
         assert last["content"][0]["text"] == "the end."
         await talk.ask(input=[{"role": "user", "content": "go"}, *said["output"][:-1]])
+        assert talk.heard() == before
+
+    anyio.run(law)
+
+
+@LAW
+@given(turns=st.lists(CALLING, min_size=1, max_size=3), fragment=FRAGMENTS)
+@example(turns=RICH[:-1], fragment=None)
+def test_what_is_not_stored_comes_back_from_what_every_client_is_shown(
+    turns: Script, fragment: int | None
+) -> None:
+    """All but parts that are no text, which the receipt that every SDK parses cannot hold."""
+    plain = [[piece for piece in said if not _is_picture(piece)] for said in turns]
+    script = [[*said, Call("echo", {"text": "x"})] for said in plain]
+
+    async def law() -> None:
+        talk = Talk([*script, [Text("the end.")]], fragment, extensions=False)
+        fields: dict[str, Any] = {"store": False, "include": [OUTPUTS]}
+        said = await talk.ask(**fields)
+        before = talk.heard()
+        given = [{"role": "user", "content": "go"}, *said["output"][:-1]]
+        await talk.ask(input=given, **fields)
         assert talk.heard() == before
 
     anyio.run(law)

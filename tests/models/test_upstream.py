@@ -194,7 +194,7 @@ def test_v1_is_added_where_there_is_no_path(given: str, used: str) -> None:
         {"base_url": "localhost:11434"},
         {"base_url": "ftp://host"},
         {"base_url": ""},
-        {"base_url": "http://[x"},
+        {"base_url": "http://x:y"},
         {"base_url": "http://x", "api": "grpc"},
         {"base_url": "http://x", "http_client": "curl"},
     ],

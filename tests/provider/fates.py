@@ -78,15 +78,15 @@ def left_out(kind: str, **fields: Any) -> Row:
     return Row(f"tools: {kind}", "echoed", why, {"tools": [{"type": kind, **fields}]}, "tools.0")
 
 
-AUTH = "test_auth_store.py"
+STORE = "test_store.py"
 STREAM = "test_stream.py"
-CLIENT = "test_openai_client.py"
+TOOLS = "test_openai_tools.py"
 HERE = "test_fates.py"
 VIEW = "test_view.py"
 DATA = "data:application/pdf;base64,JVBERi0="
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
-SCHEMA = {"type": "object", "properties": {}, "$schema": "https://json-schema.org/x"}
-TEXT_FORM = {"type": "json_schema", "name": "x", "schema": SCHEMA, "strict": True}
+SCHEMA: Body = {"type": "object", "properties": {}, "$schema": "https://json-schema.org/x"}
+TEXT_FORM: Body = {"type": "json_schema", "name": "x", "schema": SCHEMA, "strict": True}
 CHAT_IMAGE = "messages.0.content.0.image_url"
 
 FATES: list[Row] = [
@@ -95,7 +95,7 @@ FATES: list[Row] = [
     honoured(
         "input: item_reference",
         "resolved from the store; 404 if absent or another's",
-        f"{AUTH}::test_item_references_are_resolved",
+        f"{STORE}::test_item_references_are_resolved",
     ),
     part(
         "input_image.detail",
@@ -132,14 +132,16 @@ FATES: list[Row] = [
     honoured(
         "instructions",
         "this request's only: not carried over by previous_response_id",
-        f"{AUTH}::test_instructions_are_not_carried_over",
+        f"{STORE}::test_instructions_are_not_carried_over",
     ),
     honoured(
         "previous_response_id",
         "all earlier input and output comes before the new input",
-        f"{AUTH}::test_a_chain_of_three",
+        f"{STORE}::test_a_chain_of_three",
     ),
-    honoured("stream", "SSE, or one JSON object", f"{STREAM}::test_json_and_sse_tell_the_same_response"),
+    honoured(
+        "stream", "SSE, or one JSON object", f"{STREAM}::test_json_and_sse_tell_the_same_response"
+    ),
     honoured(
         "stream_options.include_obfuscation",
         "pads text deltas; off unless asked for",
@@ -148,28 +150,28 @@ FATES: list[Row] = [
     honoured(
         "store",
         "true unless the Provider has store_by_default=False",
-        f"{AUTH}::test_what_is_not_to_be_stored_is_not",
+        f"{STORE}::test_what_is_not_to_be_stored_is_not",
     ),
     echoed("metadata", {"a": "b"}, "16 pairs of 64 and 512 characters; kept with the response"),
     honoured(
         "tools: function",
         "the client runs it",
-        f"{CLIENT}::test_a_function_goes_round_by_items",
+        f"{TOOLS}::test_a_function_goes_round_by_items",
     ),
     honoured(
         "tools: namespace",
         "functions in a group; their calls carry `namespace`",
-        "test_tolerance.py::test_a_function_in_a_namespace_keeps_it",
+        "test_tolerated_tools.py::test_a_function_in_a_namespace_keeps_it",
     ),
     honoured(
         "tools: code_interpreter",
         "run here, in the Provider's sandboxes; file_ids are a 400",
-        f"{CLIENT}::test_code_is_live_and_its_events_come_in_order",
+        f"{TOOLS}::test_code_is_live_and_its_events_come_in_order",
     ),
     honoured(
         "tools: mcp (connector antiphon)",
         "the Provider's own functions",
-        f"{CLIENT}::test_a_provider_run_function_is_an_mcp_call",
+        f"{TOOLS}::test_a_provider_run_function_is_an_mcp_call",
     ),
     honoured(
         "tools: antiphon:function",
@@ -221,7 +223,7 @@ FATES: list[Row] = [
     honoured(
         "include: code_interpreter_call.outputs",
         "null without it; always stored",
-        f"{CLIENT}::test_outputs_are_null_unless_included",
+        f"{TOOLS}::test_outputs_are_null_unless_included",
     ),
     honoured(
         "include: file_search_call.results",
@@ -276,13 +278,29 @@ FATES: list[Row] = [
 ]
 
 
+RESHAPED = {"text.format", "include: message.output_text.logprobs"}
+"""Passed to Chat Completions servers under another name."""
+
+UNSAYABLE = {"input_image.file_id", "input_file.file_url", "input_file.file_id"}
+"""What a Chat Completions server cannot be told."""
+
+
 def table() -> str:
     """README's table."""
     lines = ["| field | fate | |", "|---|---|---|"]
     for row in FATES:
         fate = f"{row.fate}, echoed" if row.also else row.fate
-        lines.append(f"| `{row.name}` | {fate} | {row.why} |")
+        lines.append(f"| `{row.name}` | {fate} | {row.why}{_chat(row)} |")
     return "\n".join(lines)
+
+
+def _chat(row: Row) -> str:
+    """What becomes of a passed field in front of a Chat Completions server."""
+    if row.fate != "passed" or row.chat is not None or row.name in RESHAPED:
+        return ""
+    if row.name in UNSAYABLE:
+        return "; a Chat Completions server takes none: the response fails with `unsupported_input`"
+    return "; Chat Completions has no such field: left out"
 
 
 if __name__ == "__main__":

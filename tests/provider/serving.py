@@ -3,7 +3,7 @@
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeAlias, cast
 
@@ -31,7 +31,7 @@ EXTENDED = {"openresponses-extensions": "antiphon"}
 
 
 @contextmanager
-def serve(app: ASGIApp) -> Iterator[str]:
+def serve(app: ASGIApp) -> Generator[str]:
     """Serve an application on 127.0.0.1; gives its base URL, such as `http://127.0.0.1:4711`."""
     listening = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_level="error", lifespan="auto", ws="none")

@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -16,18 +16,15 @@ from antiphon.items import CreateResponse
 from antiphon.models import (
     ChatModel,
     FunctionCall,
-    ModelRequest,
     ResponsesModel,
     ScriptedModel,
-    Text,
     Usage,
-    model,
 )
 from antiphon.provider import MemoryStore, Provider
 from antiphon.tools import tool
 
-from .fates import FATES, Row
-from .serving import BUILT_IN, EXTENDED, PATIENCE, exchange, inside, serve
+from .fates import FATES, RESHAPED, UNSAYABLE, Row
+from .serving import BUILT_IN, EXTENDED, exchange, inside, serve
 
 pytestmark = pytest.mark.anyio
 
@@ -42,14 +39,20 @@ def rows(fate: str) -> Any:
 def look(value: Any, path: str) -> Any:
     """`a.0.b` in JSON."""
     for step in path.split("."):
-        value = cast("Any", value)[int(step) if step.isdigit() else step]
+        value = value[int(step) if step.isdigit() else step]
     return value
 
 
 # --- passed: an upstream on loopback -----------------------------------------
 
 SEEN: dict[str, Any] = {}
-RESPONSE = {"id": "r", "object": "response", "status": "completed", "output": [], "model": "m"}
+RESPONSE: dict[str, Any] = {
+    "id": "r",
+    "object": "response",
+    "status": "completed",
+    "output": [],
+    "model": "m",
+}
 DONE = json.dumps({"type": "response.completed", "sequence_number": 0, "response": RESPONSE})
 CHUNK = json.dumps(
     {"id": "c", "choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": "stop"}]}
@@ -68,7 +71,9 @@ async def upstream(request: Request) -> StreamingResponse:
 @pytest.fixture(scope="module")
 def base_url() -> Iterator[str]:
     paths = ["/v1/responses", "/v1/chat/completions"]
-    with serve(Starlette(routes=[Route(path, upstream, methods=["POST"]) for path in paths])) as url:
+    with serve(
+        Starlette(routes=[Route(path, upstream, methods=["POST"]) for path in paths])
+    ) as url:
         yield f"{url}/v1"
 
 
@@ -91,12 +96,25 @@ async def test_passed_to_a_responses_server(row: Row, base_url: str) -> None:
         assert look(said, row.at) == look(row.body, row.at)
 
 
-@pytest.mark.parametrize("row", rows("passed"))
+@pytest.mark.parametrize("row", [row for row in rows("passed") if row.values[0].chat])
 async def test_passed_to_a_chat_server(row: Row, base_url: str) -> None:
-    if row.chat is None:
-        return  # Chat Completions has no such field, or has it in another shape: see below
+    assert row.chat is not None
     await answered(row.body, ChatModel("m", base_url=base_url))
     assert look(SEEN, row.chat) == look(row.body, row.at)
+
+
+LEFT_OUT = [
+    row
+    for row in rows("passed")
+    if row.values[0].chat is None and row.id not in RESHAPED | UNSAYABLE
+]
+
+
+@pytest.mark.parametrize("row", LEFT_OUT)
+async def test_what_chat_has_no_field_for_is_left_out(row: Row, base_url: str) -> None:
+    await answered(row.body, ChatModel("m", base_url=base_url))
+    assert row.at.rpartition(".")[2] not in json.dumps(SEEN)
+    assert not {"include", "reasoning"} & SEEN.keys()
 
 
 async def test_what_chat_has_in_another_shape(base_url: str) -> None:
@@ -107,6 +125,16 @@ async def test_what_chat_has_in_another_shape(base_url: str) -> None:
     assert SEEN["response_format"] == {"type": "json_schema", "json_schema": shape}
     await answered({"include": ["message.output_text.logprobs"]}, chat)
     assert SEEN["logprobs"] is True
+
+
+@pytest.mark.parametrize("row", [row for row in rows("passed") if row.id in UNSAYABLE])
+async def test_what_chat_cannot_be_told_fails_the_response(row: Row, base_url: str) -> None:
+    SEEN.clear()
+    app = Provider(models=[ChatModel("m", base_url=base_url)])
+    said = json.loads((await exchange(app, row.body)).body)
+    await app.aclose()
+    assert (said["status"], said["error"]["code"]) == ("failed", "unsupported_input")
+    assert SEEN == {}
 
 
 @pytest.mark.parametrize("row", rows("passed"))

@@ -103,7 +103,9 @@ async def test_several_in_one_application() -> None:
             said = await client.post(url, json={"input": "x"}, headers=headers)
             assert said.json()["output"][0]["content"][0]["text"] == name
             theirs = f"/{other}/v1/responses"
-            assert (await client.post(theirs, json={"input": "x"}, headers=headers)).status_code == 401
+            assert (
+                await client.post(theirs, json={"input": "x"}, headers=headers)
+            ).status_code == 401
             kept = f"{theirs}/{said.json()['id']}"
             own = {"authorization": f"Bearer sk-{other}"}
             assert (await client.get(kept, headers=own)).status_code == 404
@@ -198,7 +200,10 @@ async def test_a_websocket_is_closed_politely() -> None:
     for path in "/v1/responses", "/nowhere":
         one.scope["path"] = path
         await provider()(one.scope, receive, send)
-    assert {message["type"] for message in sent} <= {"websocket.close", "websocket.http.response.start"}
+    assert {message["type"] for message in sent} <= {
+        "websocket.close",
+        "websocket.http.response.start",
+    }
     assert len(sent) >= 2
 
 
@@ -216,7 +221,10 @@ async def weather() -> str:
         ({"agents": [ScriptedModel([])]}, "expected Agent objects"),
         ({"models": [ScriptedModel([]), ScriptedModel([])]}, "named 'scripted'"),
         (
-            {"models": [ScriptedModel([], name="a")], "agents": [Agent(name="a", model=ScriptedModel([]))]},
+            {
+                "models": [ScriptedModel([], name="a")],
+                "agents": [Agent(name="a", model=ScriptedModel([]))],
+            },
             "named 'a'",
         ),
         ({"models": [ScriptedModel([])], "tools": [print]}, "decorate the function with @tool"),

@@ -1,197 +1,37 @@
-"""The `openai` SDK 3.x, as its users have it, against a Provider on loopback."""
+"""The `openai` SDK 3.x, as its users have it: answers, stored responses, errors."""
 
 # The SDK's unions of event classes are wider than what a test can name.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
 
 import json
-import threading
-import typing
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any
 
-import anyio.to_thread
 import httpx2
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
-from openai.types.responses import Response, ResponseStreamEvent
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
-from antiphon.errors import RequestError
-from antiphon.items import FunctionTool, ToolDefinition
-from antiphon.models import (
-    Failure,
-    FunctionCall,
-    ModelRequest,
-    Reasoning,
-    Refusal,
-    ScriptedModel,
-    Stop,
-    Text,
-    Usage,
-    model,
+from antiphon.items import FunctionTool
+
+from .serving import PATIENCE
+from .talking import (
+    CODE,
+    KEY,
+    RELEASE,
+    STARTED,
+    WEATHER,
+    aclient as aclient,
+    checked,
+    client as client,
+    kinds,
+    played,
+    strictly,
+    url as url,
 )
-from antiphon.provider import Provider
-from antiphon.sandboxes import LocalSandboxes
-from antiphon.tools import CodeInterpreter, Offer, Scope, tool
-
-from .serving import BUILT_IN, PATIENCE, serve
 
 pytestmark = pytest.mark.anyio
-
-KEY = "sk-test"
-
-CLASSES: dict[str, type[Any]] = {
-    typing.get_args(kind.model_fields["type"].annotation)[0]: kind
-    for kind in typing.get_args(typing.get_args(ResponseStreamEvent)[0])
-}
-"""The SDK's class of each event type."""
-
-EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
-
-WEATHER: Any = {
-    "type": "function",
-    "name": "weather",
-    "description": "Today's weather.",
-    "parameters": {
-        "type": "object",
-        "properties": {"city": {"type": "string"}},
-        "required": ["city"],
-        "additionalProperties": False,
-    },
-    "strict": True,
-}
-
-STARTED = threading.Event()
-RELEASE = threading.Event()
-
-
-@tool
-async def climate(city: str) -> str:
-    """The climate of a city."""
-    if city == "Atlantis":
-        raise ValueError("it sank")
-    return f"mild in {city}"
-
-
-class Full:
-    """A hosted tool without a free place."""
-
-    @property
-    def type(self) -> str:
-        return "shell"
-
-    def offers(self, definition: ToolDefinition, scope: Scope) -> list[Offer]:
-        raise RequestError(
-            "no place is free", status=429, code="busy", type="too_many_requests", retry_after=3
-        )
-
-    async def aclose(self) -> None: ...
-
-
-@model("echo")
-async def echo(request: ModelRequest) -> AsyncGenerator[Any, None]:
-    """Says how many items it was given, and what the last one was."""
-    yield Text(f"{len(request.items)}:")
-    yield Text(request.items[-1].type)
-    yield Usage(3, 2, cached_tokens=1, reasoning_tokens=1)
-
-
-@model("caller")
-async def caller(request: ModelRequest) -> AsyncGenerator[Any, None]:
-    """Calls the first tool once for every city, then reports the outputs."""
-    outputs = [item.output for item in request.items if item.type == "function_call_output"]
-    if outputs:
-        yield Text(" and ".join(str(output) for output in outputs))
-        return
-    words = request.items[-1].text.split()  # pyright: ignore[reportAttributeAccessIssue]
-    for city in words:
-        yield FunctionCall(request.tools[0].name, {"city": city})
-
-
-async def slow_code() -> AsyncIterator[str]:
-    yield '{"code": "x = 6\\n'
-    STARTED.set()
-    assert await anyio.to_thread.run_sync(RELEASE.wait, PATIENCE)
-    yield 'print(x * 7)"}'
-
-
-@model("coder")
-async def coder(request: ModelRequest) -> AsyncGenerator[Any, None]:
-    """Writes code in two fragments, the second when the client has seen the first."""
-    if request.items[-1].type == "function_call_output":
-        yield Text(f"It printed {request.items[-1].output}")
-        return
-    yield FunctionCall("code_interpreter", slow_code())
-
-
-@model("thinker")
-async def thinker(request: ModelRequest) -> AsyncGenerator[Any, None]:
-    """Thinks aloud, then in short, then answers."""
-    yield Reasoning("raw ")
-    yield Reasoning("thought")
-    yield Reasoning("in short", summary=True)
-    yield Text("42")
-
-
-def script(name: str, *turn: Any) -> ScriptedModel:
-    return ScriptedModel([list(turn)], name=name, repeat=True)
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    provider = Provider(
-        models=[
-            echo,
-            caller,
-            coder,
-            thinker,
-            script("json", Text('{"name": "Ada", '), Text('"age": 36}')),
-            script("refuser", Refusal("I would rather not.")),
-            script("cut", Text("It was a dark and"), Stop("max_output_tokens"), Usage(1, 2)),
-            script("broken", Text("It was"), Failure("server_error", "the engine stalled")),
-        ],
-        tools=[climate, CodeInterpreter(LocalSandboxes()), Full()],
-        api_keys={KEY: "alice"},
-    )
-    with serve(provider) as base:
-        yield f"{base}/v1"
-
-
-@pytest.fixture
-def client(url: str) -> Iterator[OpenAI]:
-    with OpenAI(base_url=url, api_key=KEY, max_retries=0, timeout=PATIENCE) as made:
-        yield made
-
-
-@pytest.fixture
-async def aclient(url: str) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(base_url=url, api_key=KEY, max_retries=0, timeout=PATIENCE) as made:
-        yield made
-
-
-def strictly(response: Any) -> Response:
-    """The same response as pydantic reads it: SDK classes are built without validation."""
-    said = response.model_dump_json(exclude_unset=True, warnings="error", by_alias=True)
-    return Response.model_validate_json(said, strict=True)
-
-
-def played(stream: Any) -> list[Any]:
-    """All events of a sync stream, each checked."""
-    return [checked(event, position) for position, event in enumerate(stream)]
-
-
-def checked(event: Any, position: int) -> Any:
-    assert type(event) is CLASSES[event.type], f"{event.type} fell back to {type(event)}"
-    assert event.sequence_number == position
-    EVENT.validate_json(event.model_dump_json(exclude_unset=True, by_alias=True), strict=True)
-    return event
-
-
-def kinds(events: list[Any]) -> list[str]:
-    return [event.type for event in events]
-
 
 # --- an answer ---------------------------------------------------------------
 
@@ -206,7 +46,7 @@ def test_create_gives_a_whole_response(client: OpenAI) -> None:
     assert response.usage.input_tokens_details.cached_tokens == 1
     assert response.usage.output_tokens_details.reasoning_tokens == 1
     assert response.metadata == {"a": "b"}
-    assert response._request_id
+    assert response._request_id  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_async_create_gives_the_same(aclient: AsyncOpenAI) -> None:
@@ -282,7 +122,7 @@ def test_a_cut_answer_is_incomplete(client: OpenAI) -> None:
     assert response.status == "incomplete"
     assert response.incomplete_details is not None
     assert response.incomplete_details.reason == "max_output_tokens"
-    assert response.output[0].status == "incomplete"  # pyright: ignore
+    assert response.output[0].status == "incomplete"  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_a_broken_model_is_a_failed_response_not_an_exception(client: OpenAI) -> None:
@@ -294,184 +134,6 @@ def test_a_broken_model_is_a_failed_response_not_an_exception(client: OpenAI) ->
     events = played(client.responses.create(model="broken", input="x", stream=True))
     assert kinds(events)[-1] == "response.failed"
     assert "error" not in kinds(events)
-
-
-# --- functions ---------------------------------------------------------------
-
-
-def test_a_function_goes_round_by_items(client: OpenAI) -> None:
-    asked: list[Any] = [{"role": "user", "content": "Oslo"}]
-    first = client.responses.create(model="caller", input=asked, tools=[WEATHER])
-    strictly(first)
-    (call,) = first.output
-    assert call.type == "function_call"
-    assert json.loads(call.arguments) == {"city": "Oslo"}
-    asked += first.output
-    asked.append({"type": "function_call_output", "call_id": call.call_id, "output": "sunny"})
-    second = client.responses.create(model="caller", input=asked, tools=[WEATHER])
-    assert second.output_text == "sunny"
-
-
-def test_a_function_goes_round_by_previous_response_id(client: OpenAI) -> None:
-    first = client.responses.create(model="caller", input="Oslo", tools=[WEATHER])
-    (call,) = first.output
-    assert call.type == "function_call"
-    second = client.responses.create(
-        model="caller",
-        previous_response_id=first.id,
-        input=[{"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}],
-        tools=[WEATHER],
-    )
-    strictly(second)
-    assert second.output_text == "sunny"
-    assert second.previous_response_id == first.id
-
-
-async def test_parallel_calls_keep_their_order(aclient: AsyncOpenAI) -> None:
-    stream = await aclient.responses.create(
-        model="caller", input="Oslo Rome", tools=[WEATHER], stream=True
-    )
-    events = [checked(event, at) for at, event in enumerate([e async for e in stream])]
-    added = [event for event in events if event.type == "response.output_item.added"]
-    assert [event.output_index for event in added] == [0, 1]
-    assert all(event.item.arguments == "" for event in added)
-    done = [e for e in events if e.type == "response.function_call_arguments.done"]
-    assert [json.loads(event.arguments)["city"] for event in done] == ["Oslo", "Rome"]
-    assert [event.name for event in done] == ["weather", "weather"]
-    calls = events[-1].response.output
-    outputs: list[Any] = [
-        {"type": "function_call_output", "call_id": call.call_id, "output": f"dry {at}"}
-        for at, call in enumerate(calls)
-    ]
-    last = await aclient.responses.create(
-        model="caller", previous_response_id=events[-1].response.id, input=outputs
-    )
-    assert last.output_text == "dry 0 and dry 1"
-
-
-def test_a_provider_run_function_is_an_mcp_call(client: OpenAI) -> None:
-    tools: list[Any] = [BUILT_IN]
-    events = played(
-        client.responses.create(model="caller", input="Oslo", tools=tools, stream=True)
-    )
-    told = kinds(events)
-    at = told.index("response.mcp_call.in_progress")
-    assert told[at - 1 : at + 6] == [
-        "response.output_item.added",
-        "response.mcp_call.in_progress",
-        "response.mcp_call_arguments.delta",
-        "response.mcp_call_arguments.done",
-        "response.mcp_call.completed",
-        "response.output_item.done",
-        "response.output_item.added",
-    ]
-    final = strictly(events[-1].response)
-    call = final.output[0]
-    assert call.type == "mcp_call"
-    assert (call.server_label, call.name, call.output) == ("antiphon", "climate", "mild in Oslo")
-    assert final.output_text == "mild in Oslo"
-
-
-def test_a_failed_provider_run_function_says_why(client: OpenAI) -> None:
-    tools: list[Any] = [BUILT_IN]
-    response = client.responses.create(model="caller", input="Atlantis", tools=tools)
-    call = strictly(response).output[0]
-    assert call.type == "mcp_call"
-    assert call.status == "failed"
-    assert "it sank" in str(call.error)
-    assert "it sank" in response.output_text
-
-
-# --- the code interpreter ----------------------------------------------------
-
-CODE: Any = {"type": "code_interpreter", "container": {"type": "auto"}}
-
-
-async def test_code_is_live_and_its_events_come_in_order(aclient: AsyncOpenAI) -> None:
-    STARTED.clear()
-    RELEASE.clear()
-    stream = await aclient.responses.create(
-        model="coder",
-        input="6 times 7?",
-        tools=[CODE],
-        include=["code_interpreter_call.outputs"],
-        stream=True,
-    )
-    events: list[Any] = []
-    async for event in stream:
-        events.append(checked(event, len(events)))
-        if event.type == "response.code_interpreter_call_code.delta":
-            RELEASE.set()  # the model writes the rest only now: the first delta was live
-    told = kinds(events)
-    assert told[2:11] == [
-        "response.output_item.added",
-        "response.code_interpreter_call.in_progress",
-        "response.code_interpreter_call_code.delta",
-        "response.code_interpreter_call_code.delta",
-        "response.code_interpreter_call_code.done",
-        "response.code_interpreter_call.interpreting",
-        "response.code_interpreter_call.completed",
-        "response.output_item.done",
-        "response.output_item.added",
-    ]
-    added, done = events[2].item, events[9].item
-    assert (added.code, added.outputs, added.status) == ("", None, "in_progress")
-    assert added.container_id == done.container_id != ""
-    assert [event.delta for event in events[4:6]] == ["x = 6\n", "print(x * 7)"]
-    assert events[6].code == "x = 6\nprint(x * 7)"
-    assert done.outputs[0].logs == "42\n"
-    final = strictly(events[-1].response)
-    assert final.output_text == "It printed 42\n"
-
-
-def test_outputs_are_null_unless_included(client: OpenAI) -> None:
-    RELEASE.set()
-    response = client.responses.create(model="coder", input="?", tools=[CODE])
-    call = strictly(response).output[0]
-    assert call.type == "code_interpreter_call"
-    assert call.outputs is None
-    assert call.status == "completed"
-
-
-def test_a_replayed_code_call_reads_as_it_did(client: OpenAI) -> None:
-    RELEASE.set()
-    asked: list[Any] = [{"role": "user", "content": "?"}]
-    first = client.responses.create(model="coder", input=asked, tools=[CODE])
-    second = client.responses.create(model="echo", input=[*asked, *first.output], tools=[CODE])
-    assert second.output_text == "4:message"  # user, call, its output, message
-
-
-# --- reasoning ---------------------------------------------------------------
-
-
-def test_reasoning_events_have_the_names_that_the_sdk_knows(client: OpenAI) -> None:
-    events = played(client.responses.create(model="thinker", input="x", stream=True))
-    told = kinds(events)
-    assert told[2:14] == [
-        "response.output_item.added",
-        "response.content_part.added",
-        "response.reasoning_text.delta",
-        "response.reasoning_text.delta",
-        "response.reasoning_text.done",
-        "response.content_part.done",
-        "response.reasoning_summary_part.added",
-        "response.reasoning_summary_text.delta",
-        "response.reasoning_summary_text.done",
-        "response.reasoning_summary_part.done",
-        "response.output_item.done",
-        "response.output_item.added",
-    ]
-    thought = strictly(events[-1].response).output[0]
-    assert thought.type == "reasoning"
-    assert thought.content is not None
-    assert thought.content[0].text == "raw thought"
-    assert thought.summary[0].text == "in short"
-
-
-def test_reasoning_is_taken_back(client: OpenAI) -> None:
-    first = client.responses.create(model="thinker", input="x")
-    again: list[Any] = [{"role": "user", "content": "x"}, *first.output]
-    assert client.responses.create(model="echo", input=again).output_text == "3:message"
 
 
 # --- what is stored ----------------------------------------------------------

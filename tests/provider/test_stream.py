@@ -1,27 +1,23 @@
-"""Streams as bytes: frames, writes, numbers, dialects, and what becomes of a client that leaves."""
+"""Streams as bytes: frames, writes, numbers, dialects and extensions."""
 
 import json
-import threading
-from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import anyio
-import httpx2
 import pytest
 
 from antiphon.items import Response, fold, parse_event
-from antiphon.models import FunctionCall, ModelRequest, Reasoning, ScriptedModel, Text, model
-from antiphon.provider import MemoryStore, Provider, Store
+from antiphon.models import FunctionCall, ScriptedModel, Text
+from antiphon.provider import MemoryStore, Provider
 from antiphon.sandboxes import LocalSandboxes
-from antiphon.tools import CodeInterpreter, Progress, tool
+from antiphon.tools import CodeInterpreter
 
+from .holding import BODY, WITH_TOOLS, Held, walker
 from .serving import (
-    BUILT_IN,
     EXTENDED,
     OPENAI,
     PATIENCE,
     Exchange,
-    Serve,
     event_of,
     events_of,
     exchange,
@@ -30,58 +26,6 @@ from .serving import (
 )
 
 pytestmark = pytest.mark.anyio
-
-BODY: dict[str, Any] = {"input": "hi", "stream": True}
-WITH_TOOLS = {**BODY, "tools": [BUILT_IN]}
-
-
-class Held:
-    """A model and a tool that wait, and note how they end."""
-
-    def __init__(self) -> None:
-        self.asked = anyio.Event()
-        self.go = anyio.Event()
-        self.ended: list[str] = []
-
-    async def wait(self, who: str) -> None:
-        self.asked.set()
-        try:
-            await self.go.wait()
-        except BaseException as error:
-            self.ended.append(f"{who}: {type(error).__name__}")
-            raise
-
-    def model(self, *before: Any, after: Any = Text("done")) -> Any:
-        @model("held")
-        async def held(request: ModelRequest) -> AsyncGenerator[Any, None]:
-            for piece in before:
-                yield piece
-            await self.wait("model")
-            yield after
-
-        return held
-
-    def tool(self) -> Any:
-        @tool
-        async def patience() -> str:
-            """Waits."""
-            await self.wait("tool")
-            return "waited"
-
-        return patience
-
-
-@tool
-async def walk() -> AsyncIterator[Progress | str]:
-    """Goes a step, then arrives."""
-    yield Progress("half way", 0.5)
-    yield "there"
-
-
-def walker(**options: Any) -> Provider:
-    turns = [[Reasoning("hm"), FunctionCall("walk", {}, "call_1")], [Text("We "), Text("are.")]]
-    return Provider(models=[ScriptedModel(turns, repeat=True)], tools=[walk], **options)
-
 
 # --- frames ------------------------------------------------------------------
 
@@ -271,180 +215,6 @@ async def test_obfuscation_pads_text_when_asked() -> None:
     assert b"obfuscation" not in (await exchange(app, BODY)).body
 
 
-# --- keep-alive --------------------------------------------------------------
-
-
-@pytest.mark.parametrize("slow", ["model", "tool"])
-@pytest.mark.parametrize(("streaming", "sign"), [(True, b": keep-alive\n\n"), (False, b" ")])
-async def test_silence_is_filled(slow: str, streaming: bool, sign: bytes) -> None:
-    held = Held()
-    quick = ScriptedModel([FunctionCall("patience", {}), "done"], name="held")
-    app = Provider(
-        models=[held.model() if slow == "model" else quick],
-        tools=[held.tool()],
-        keep_alive=0.05,
-    )
-    one = Exchange(app, {**WITH_TOOLS, "stream": streaming})
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(one.run)
-        await one.until(lambda: one.writes.count(sign) >= 2)
-        held.go.set()
-    if streaming:
-        assert types(events_of(one.body))[-1] == "response.completed"
-    else:
-        assert one.headers["content-type"] == "application/json"
-        assert one.body.startswith(b"  ")
-        assert json.loads(one.body)["status"] == "completed"
-
-
-# --- a client that leaves ----------------------------------------------------
-
-
-async def left(app: Provider, body: dict[str, Any], held: Held) -> Exchange:
-    """An exchange whose client leaves as soon as the model or the tool is held."""
-    one = Exchange(app, body)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(one.run)
-        with anyio.fail_after(PATIENCE):
-            await held.asked.wait()
-            one.leave()
-            while not one.ended:
-                await anyio.lowlevel.checkpoint()
-    return one
-
-
-async def only(store: MemoryStore) -> Response:
-    """The one response that is stored."""
-    (record,) = store._records.values()  # pyright: ignore[reportPrivateUsage]
-    return record.response
-
-
-@pytest.mark.parametrize("streaming", [True, False])
-async def test_leaving_cancels_the_model_and_stores_a_cancelled_response(streaming: bool) -> None:
-    held, store = Held(), MemoryStore()
-    app = Provider(models=[held.model(Reasoning("hm"), Text("It was"))], store=store)
-    one = await left(app, {**BODY, "stream": streaming}, held)
-    assert held.ended == ["model: CancelledError"]
-    stored = await only(store)
-    assert stored.status == "cancelled"
-    assert stored.incomplete_details is not None
-    assert stored.incomplete_details.reason == "cancelled"
-    assert [(item.type, getattr(item, "status", "")) for item in stored.output] == [
-        ("reasoning", "completed"),
-        ("message", "incomplete"),
-    ]
-    assert stored.output_text == "It was"
-    assert b"[DONE]" not in one.body
-    shown = await exchange(app, method="GET", path=f"/v1/responses/{stored.id}")
-    assert json.loads(shown.body)["status"] == "cancelled"
-
-
-@pytest.mark.parametrize("streaming", [True, False])
-async def test_leaving_cancels_the_tool_and_closes_its_item(streaming: bool) -> None:
-    held, store = Held(), MemoryStore()
-    script = ScriptedModel([[FunctionCall("patience", {}), FunctionCall("walk", {})], "never"])
-    app = Provider(models=[script], tools=[held.tool(), walk], store=store)
-    await left(app, {**WITH_TOOLS, "stream": streaming}, held)
-    assert held.ended == ["tool: CancelledError"]
-    stored = await only(store)
-    assert stored.status == "cancelled"
-    call = stored.output[0]
-    assert (call.type, getattr(call, "status", ""), getattr(call, "error", "")) == (
-        "antiphon:tool_call",
-        "incomplete",
-        "cancelled",
-    )
-    assert len(script.requests) == 1
-
-
-async def test_a_cancelled_response_can_be_continued() -> None:
-    held = Held()
-    again = ScriptedModel(["yes"], name="again")
-    store = MemoryStore()
-    app = Provider(models=[held.model(Text("It was")), again], store=store)
-    await left(app, {**BODY, "model": "held"}, held)
-    stored = await only(store)
-    body = {"model": "again", "input": "go on", "previous_response_id": stored.id}
-    done = await exchange(app, body)
-    assert json.loads(done.body)["status"] == "completed"
-    assert len(again.requests[0].items) == 3
-
-
-async def test_leaving_during_a_burst_is_a_cancelled_response_too() -> None:
-    """The last words of a run are kept wherever in the burst the line was cut."""
-    held, store = Held(), MemoryStore()
-    words = [Text(f"{number} ") for number in range(251)]
-    app = Provider(models=[held.model(*words)], store=store)
-    await left(app, BODY, held)
-    assert (await only(store)).status == "cancelled"
-
-
-async def test_leaving_while_bytes_wait_cancels_as_well() -> None:
-    held, store = Held(), MemoryStore()
-    one = Exchange(Provider(models=[held.model(Text("x"))], store=store), BODY)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(one.run)
-        await one.until(lambda: b"response.created" in one.body)
-        one.gate = anyio.Event()  # nothing more gets through
-        await one.until(lambda: b'"delta":"x"' in one.body)
-        one.leave()
-        await one.until(lambda: one.ended)
-    assert held.ended == ["model: CancelledError"]
-    assert (await only(store)).status == "cancelled"
-
-
-async def test_leaving_while_code_runs_hands_the_sandbox_back() -> None:
-    store, sandboxes = MemoryStore(), LocalSandboxes()
-    code = "print('on', flush=True)\nwhile True: pass"
-    script = ScriptedModel([FunctionCall("code_interpreter", {"code": code}), "x"])
-    app = Provider(models=[script], tools=[CodeInterpreter(sandboxes)], store=store)
-    one = Exchange(app, {**BODY, "tools": [{"type": "code_interpreter"}]}, headers=EXTENDED)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(one.run)
-        await one.until(lambda: b"code_interpreter_call.output" in one.body)
-        one.leave()
-        await one.until(lambda: one.ended)
-    call = (await only(store)).output[0]
-    assert (call.type, getattr(call, "status", "")) == ("code_interpreter_call", "incomplete")
-    container = getattr(call, "container_id", "")
-    with anyio.fail_after(PATIENCE):
-        sandbox = await sandboxes.open(container_id=container, principal="local")
-        told = [event async for event in sandbox.run("print(1)")]
-    assert getattr(told[-1], "status", "") == "ok"
-    await app.aclose()
-
-
-async def test_leaving_before_anything_was_sent_is_no_error() -> None:
-    held = Held()
-    one = Exchange(Provider(models=[held.model()]), BODY)
-    one.gate = anyio.Event()
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(one.run)
-        await one.until(lambda: one.sent)
-        one.leave()
-        await one.until(lambda: one.ended)
-    assert not held.asked.is_set()
-
-
-def test_leaving_is_noticed_over_a_real_socket(serving: Serve) -> None:
-    ended = threading.Event()
-
-    @model("endless")
-    async def endless(request: ModelRequest) -> AsyncGenerator[Any, None]:
-        try:
-            yield Text("once")
-            await anyio.sleep_forever()
-        finally:
-            ended.set()
-
-    with serving(Provider(models=[endless])) as url:
-        with httpx2.stream("POST", f"{url}/v1/responses", json=BODY, timeout=PATIENCE) as answer:
-            for chunk in answer.iter_raw():
-                if b'"once"' in chunk:
-                    break
-        assert ended.wait(PATIENCE)
-
-
 async def test_two_streams_do_not_share_anything() -> None:
     app = Provider(models=[ScriptedModel([["a", "b"]], repeat=True)])
     bodies: list[bytes] = []
@@ -465,5 +235,7 @@ async def test_json_and_sse_tell_the_same_response() -> None:
         streamed = await client.post("/v1/responses", json=WITH_TOOLS)
     told = events_of(streamed.content)[-1]["response"]
     shape = [item["type"] for item in said["output"]]
-    assert shape == [item["type"] for item in told["output"]] == ["reasoning", "mcp_call", "message"]
+    assert (
+        shape == [item["type"] for item in told["output"]] == ["reasoning", "mcp_call", "message"]
+    )
     assert said.keys() == told.keys()

@@ -16,8 +16,8 @@ from antiphon.items import (
     CodeInterpreterCall,
     CodeOutputDelta,
     Completed,
-    CreateResponse,
     Created,
+    CreateResponse,
     FunctionTool,
     ItemAdded,
     ItemDone,
@@ -240,9 +240,7 @@ def test_a_view_numbers_last_and_without_gaps(dialect: Any, extensions: bool) ->
 
 
 def test_items_inside_events_are_shared_and_stay_whole() -> None:
-    item = CodeInterpreterCall(
-        id="ci", status="completed", container_id="c", code="1", outputs=[]
-    )
+    item = CodeInterpreterCall(id="ci", status="completed", container_id="c", code="1", outputs=[])
     event = ItemDone(output_index=0, item=item)
     Viewer(PLAIN).show(event)
     assert event.item is not item

@@ -1,0 +1,105 @@
+"""With what flags a container is made: what stands between the code in it and the host.
+
+Source: the Docker Engine API, "Create a container"; the choices are explained in SECURITY.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .engine import Client
+
+USER = "65532:65532"
+"""Who cells are."""
+RUNNER = ["python3", "-I", "-X", "utf8", "/opt/antiphon/runner"]
+"""The command that starts a part of the runner in a container."""
+MOUNT = "/run/antiphon"
+"""Where the folder with the host's socket is seen."""
+
+OWNER_LABEL = "antiphon.owner"
+"""The label of every container: who made it, see `docker_owner.py`."""
+
+_SECCOMP = Path(__file__).parent / "images" / "seccomp.json"
+_MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What may be chosen; sizes in bytes."""
+
+    cpus: float = 1.0
+    pids: int = 128
+    disk_size: int = 512 * _MIB
+    disk_files: int = 65_536
+    tmp_size: int = 64 * _MIB
+    runtime: str | None = None
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+
+    def container(
+        self, client: Client, *, image: str, memory: int, folder: Path | None
+    ) -> dict[str, Any]:
+        """The arguments of `create_container`; `folder` is the socket's, None means a stream."""
+        return {
+            "image": image,
+            "entrypoint": RUNNER,
+            "command": ["--zygote", "-" if folder is None else f"{MOUNT}/socket"],
+            "user": USER,
+            "working_dir": "/mnt/data",
+            "hostname": "sandbox",
+            "network_disabled": True,
+            "environment": self._environment(),
+            "labels": self.labels,
+            "stdin_open": folder is None,
+            "host_config": self._host(client, memory=memory, folder=folder),
+        } | ({} if folder is not None else {"tty": False})
+
+    def _environment(self) -> dict[str, str]:
+        # Numerical libraries count the host's processors, and start as many threads.
+        threads = str(max(1, int(self.cpus)))
+        names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+        return dict.fromkeys(names, threads)
+
+    def _host(self, client: Client, *, memory: int, folder: Path | None) -> dict[str, Any]:
+        from docker.types import Mount, Ulimit
+
+        security = ["no-new-privileges:true"]
+        if _SECCOMP.exists():
+            security.append(f"seccomp={_SECCOMP.read_text('utf-8')}")
+        mounts: list[Any] = []
+        if folder is not None:
+            mounts = [Mount(target=MOUNT, source=str(folder), type="bind", read_only=True)]
+        options: dict[str, Any] = {
+            "network_mode": "none",
+            "read_only": True,
+            "cap_drop": ["ALL"],
+            "security_opt": security,
+            "pids_limit": self.pids,
+            "mem_limit": memory,
+            "memswap_limit": memory,
+            "nano_cpus": int(self.cpus * 1e9),
+            "ipc_mode": "none",
+            "init": False,
+            "auto_remove": True,
+            "log_config": {"Type": "none", "Config": {}},
+            "ulimits": [
+                Ulimit(name="nofile", soft=4096, hard=4096),
+                Ulimit(name="core", soft=0, hard=0),
+            ],
+            "tmpfs": self._folders(),
+            "mounts": mounts,
+        }
+        if self.runtime is not None:
+            options["runtime"] = self.runtime
+        return client.create_host_config(**options)
+
+    def _folders(self) -> dict[str, str]:
+        """What can be written: in memory, bounded in bytes and in files."""
+        files = f"nr_inodes={self.disk_files}"
+        return {
+            "/mnt/data": f"size={self.disk_size},{files},mode=0700,uid=65532,gid=65532",
+            "/tmp": f"size={self.tmp_size},nr_inodes=16384,mode=1777",
+            # Locks of multiprocessing live here; the stock one is not bounded in files.
+            "/dev/shm": f"size={64 * _MIB},nr_inodes=4096,mode=1777",
+        }
