@@ -13,7 +13,7 @@ from typing import cast
 
 from antiphon.errors import AntiphonError, ConfigurationError
 
-from .options import ChatOptions, DemoOptions, Options, ServeOptions
+from .options import ChatOptions, DemoOptions, Options, SandboxOptions, ServeOptions
 from .parser import build_parser, parse
 from .prose import harmless
 
@@ -65,6 +65,10 @@ def run(options: Options) -> int:
         from .serve import serve
 
         return serve(options)
+    if isinstance(options, SandboxOptions):
+        from .sandbox import sandbox
+
+        return sandbox(options)
     from .check import check
 
     return check(options)

@@ -77,5 +77,32 @@ class CheckOptions:
     json: bool
 
 
-Options: TypeAlias = DemoOptions | ChatOptions | ServeOptions | CheckOptions
+SandboxAction: TypeAlias = Literal["build", "check", "ls", "prune"]
+"""What may be done with the sandboxes of an engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxOptions:
+    """`antiphon sandbox`, with one of its actions.
+
+    Attributes:
+        action: What is to be done.
+        engine: A container engine's URL, or the name of a docker context; None looks for one.
+        base: The image to build on; None takes the environment's, or the one that is known.
+        extra: More packages for the image.
+        rebuild: Build even if the image is there.
+        runtime: The engine's runtime to check, such as `runsc`.
+        json: Print JSON.
+    """
+
+    action: SandboxAction
+    engine: str | None = None
+    base: str | None = None
+    extra: Sequence[str] = ()
+    rebuild: bool = False
+    runtime: str | None = None
+    json: bool = False
+
+
+Options: TypeAlias = DemoOptions | ChatOptions | ServeOptions | CheckOptions | SandboxOptions
 """What a command line asks for."""

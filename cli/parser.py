@@ -15,6 +15,7 @@ from .options import (
     DemoOptions,
     Endpoint,
     Options,
+    SandboxOptions,
     ServeOptions,
 )
 
@@ -39,6 +40,7 @@ examples:
   antiphon serve app:app                         serve the Provider `app` of app.py
   antiphon serve --upstream http://localhost:11434/v1
   antiphon check http://localhost:11434/v1 --model qwen3
+  antiphon sandbox check                         see that code in a sandbox stays there
 
 exit codes: 0 all is well, 1 it failed, 2 it was asked wrongly, 130 it was interrupted
 """
@@ -84,6 +86,21 @@ examples:
 exit code: 1 if it does not answer, or does not stream
 """
 
+_SANDBOX = """\
+examples:
+  antiphon sandbox build                         make the image, once; else at first use
+  antiphon sandbox build --extra scipy scikit-learn
+  antiphon sandbox check                         try to break out of a sandbox, in every known way
+  antiphon sandbox ls                            the containers that are there
+  antiphon sandbox prune                         remove those whose provider is gone
+
+environment: DOCKER_HOST, DOCKER_CONTEXT; ANTIPHON_SANDBOX_BASE, an image to build on
+"""
+
+_SANDBOX_CHECK = """\
+exit code: 1 if anything got through, or could not be tried
+"""
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; `parse` turns its result into `Options`."""
@@ -100,6 +117,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_chat(commands)
     _add_serve(commands)
     _add_check(commands)
+    _add_sandbox(commands)
     return parser
 
 
@@ -315,3 +333,63 @@ def _seconds(text: str) -> float:
     if not 0 < number < 86_400:
         raise argparse.ArgumentTypeError(f"expected seconds above 0, got {text}")
     return number
+
+
+def _add_sandbox(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "sandbox",
+        help="build the sandboxes' image, try to break out of one, list and remove containers",
+        epilog=_SANDBOX,
+        **_STYLE,
+    )
+    actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    build = _command(
+        actions,
+        "build",
+        brief="build the image of the sandboxes, if it is not there",
+        epilog="",
+        make=lambda given: SandboxOptions(
+            "build",
+            engine=given.engine,
+            base=given.base,
+            extra=tuple(given.extra),
+            rebuild=given.rebuild,
+        ),
+    )
+    build.add_argument("--base", metavar="IMAGE", help="an image with Python to build on")
+    build.add_argument(
+        "--extra", nargs="+", default=(), metavar="PACKAGE", help="more packages to install"
+    )
+    build.add_argument("--rebuild", action="store_true", help="build it even if it is there")
+    check = _command(
+        actions,
+        "check",
+        brief="run code in a sandbox that tries to get out of it; nothing may get through",
+        epilog=_SANDBOX_CHECK,
+        make=lambda given: SandboxOptions(
+            "check", engine=given.engine, runtime=given.runtime, json=given.json
+        ),
+    )
+    check.add_argument("--runtime", metavar="NAME", help="the engine's runtime, such as runsc")
+    listing = _command(
+        actions,
+        "ls",
+        brief="list the containers of sandboxes on the engine",
+        epilog="",
+        make=lambda given: SandboxOptions("ls", engine=given.engine, json=given.json),
+    )
+    prune = _command(
+        actions,
+        "prune",
+        brief="remove the containers whose provider is gone",
+        epilog="",
+        make=lambda given: SandboxOptions("prune", engine=given.engine),
+    )
+    for each in (check, listing):
+        each.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    for each in (build, check, listing, prune):
+        each.add_argument(
+            "--engine",
+            metavar="NAME",
+            help="a docker context or a URL (default: one is looked for)",
+        )

@@ -122,6 +122,14 @@ class Provider:
         """Whether there are no API keys, so that only this machine is served."""
         return self._keys.open
 
+    async def names(self) -> list[str]:
+        """Every name that a request's `model` may say; the upstream's come last.
+
+        Raises:
+            ModelError: There is an upstream, and it cannot be asked.
+        """
+        return await self._desk.catalogue.names()
+
     async def aclose(self) -> None:
         """Give back models' connections, tools' sandboxes and the store. A server's lifespan
         calls this; a Provider mounted in another application is closed by that application.
@@ -191,7 +199,7 @@ class Provider:
         created = int(self._desk.clock())
         listed = [
             {"id": name, "object": "model", "created": created, "owned_by": "antiphon"}
-            for name in await self._desk.catalogue.names()
+            for name in await self.names()
         ]
         await JSONResponse({"object": "list", "data": listed})(scope, receive, send)
 

@@ -32,11 +32,15 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lead a request to its handler; errors become answers."""
-        handler = self._methods.get(scope["method"])
-        if handler is None:
-            allowed = ", ".join(sorted(self._methods))
-            handler = refuse(405, f"{scope['method']} is not served at this path: use {allowed}")
+        handler = self._methods.get(scope["method"], self._refuse)
         await guarded(handler, scope, receive, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        allowed = ", ".join(sorted(self._methods))
+        message = f"{scope['method']} is not served at this path: use {allowed}"
+        answer = Problem(405, message, "invalid_request_error").answer()
+        answer.headers["allow"] = allowed
+        await answer(scope, receive, send)
 
 
 async def guarded(handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:

@@ -17,6 +17,13 @@ from .image import Progress as Progress, build_image as build_image
 from .link import Link as Link, Machine as Machine
 from .local import LocalSandboxes as LocalSandboxes
 from .pool import Transport as Transport
+from .probe import PROBES as PROBES, Finding as Finding, Probe as Probe, Verdict as Verdict
+from .probing import probe_isolation as probe_isolation
+from .running import (
+    Running as Running,
+    list_running as list_running,
+    prune_orphans as prune_orphans,
+)
 from .sandbox import (
     FILE_LIMIT as FILE_LIMIT,
     CellEvent as CellEvent,

@@ -100,13 +100,15 @@ class DockerSandboxes(Backend):
         self._live, self._share, self._memory = live, share, memory
         self._default = memory_limit
         self._engine = Engine(engine)
+        self.owner = new_owner()
+        """The value of the label `antiphon.owner` of its containers."""
         flags = Flags(
             cpus=cpus,
             pids=pids,
             disk_size=disk_size,
             disk_files=disk_files,
             runtime=runtime,
-            labels={OWNER_LABEL: new_owner()},
+            labels={OWNER_LABEL: self.owner},
         )
         packages = tuple(extra)
 

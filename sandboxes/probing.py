@@ -13,7 +13,6 @@ import secrets
 import socket
 import sys
 import tempfile
-import zipfile
 from collections.abc import AsyncGenerator, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -32,7 +31,19 @@ _ARCHIVE = "antiphon-probes.zip"
 _MEMORY = "1g"
 _TIMEOUT = 120.0
 _PRINCIPAL = "antiphon:check"
-_COMMON = {"GPG_KEY", "HOME", "HOSTNAME", "LANG", "PATH", "PWD", "SHLVL", "TERM", "TMPDIR", "TZ", "_"}
+_COMMON = {
+    "GPG_KEY",
+    "HOME",
+    "HOSTNAME",
+    "LANG",
+    "PATH",
+    "PWD",
+    "SHLVL",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "_",
+}
 """Environment variables that images and shells set themselves; others come from the host."""
 _DEADLY = ("limits.memory", "limits.processes")
 """Probes that held if the sandbox's interpreter, and not what they tried, is the victim."""
@@ -192,6 +203,8 @@ def _common(name: str) -> bool:
 
 def _packed() -> bytes:
     """The files of `probes/` as a package that Python can import as it is."""
+    import zipfile
+
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("antiphon_probes/__init__.py", "")

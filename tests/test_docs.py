@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
+from .provider.fates import table
 from .serving import serve
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,3 +89,7 @@ def test_the_code_in_the_documentation_runs(page: Path) -> None:
 def test_the_readme_shows_an_agent_a_provider_and_a_client() -> None:
     text = "\n".join(blocks(ROOT / "README.md"))
     assert all(word in text for word in ("Agent(", "Provider(", "OpenAI(", "@model", "@tool"))
+
+
+def test_the_readme_tells_the_fate_of_every_request_field_as_the_tests_prove_it() -> None:
+    assert table() in (ROOT / "README.md").read_text("utf-8")

@@ -13,8 +13,11 @@ from pathlib import Path
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """Run a command away from the checkout, and give what it printed."""
+    """Run a command away from the checkout, in the new environment; gives what it printed."""
+    bin_ = Path(command[0]).parent
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environment["VIRTUAL_ENV"] = str(bin_.parent)
+    environment["PATH"] = os.pathsep.join([str(bin_), environment.get("PATH", "")])
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
@@ -43,11 +46,7 @@ def main(folder: Path) -> None:
         assert "interpreting" in said, said
         charts = list(place.glob("*.svg"))
         assert charts, f"the demo must save its chart: {said}"
-        types = run(
-            *(bin_ / "pyright", "--pythonpath", bin_ / "python"),
-            *("--verifytypes", "antiphon", "--ignoreexternal"),
-            cwd=place,
-        )
+        types = run(bin_ / "pyright", "--verifytypes", "antiphon", "--ignoreexternal", cwd=place)
         assert "Type completeness score: 100%" in types, types
     print(f"{wheel.name}: the demo ran, {charts[0].name} was saved, its types are complete")
 

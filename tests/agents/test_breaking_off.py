@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from antiphon.agents import Agent
-from antiphon.items import CallStatus, Event, ItemAdded, TextDelta, ToolCall, ToolProgress
+from antiphon.items import CallStatus, Event, TextDelta, ToolCall, ToolProgress
 from antiphon.models import FunctionCall, ModelRequest, Speech, Text, model
 from antiphon.tools import Progress, tool
 
@@ -61,10 +61,11 @@ def engine(*pieces: Speech) -> Any:
 async def leave(agent: Agent[Any], when: Callable[[Event], bool]) -> None:
     """Listen until an event, and close the stream there."""
     before = asyncio.all_tasks()
-    async with aclosing(agent.stream("hi")) as events:
-        async for event in events:
-            if when(event):
-                break
+    with anyio.fail_after(10):
+        async with aclosing(agent.stream("hi")) as events:
+            async for event in events:
+                if when(event):
+                    break
     assert asyncio.all_tasks() == before, "a task was left behind"
     gc.collect()  # a generator that nobody closed would make a task now
     assert asyncio.all_tasks() == before, "a generator was left open"
@@ -128,11 +129,20 @@ async def test_an_error_of_the_listener_comes_out_as_it_is(calls: int) -> None:
 
 
 @pytest.mark.parametrize("calls", [1, 3])
-async def test_a_run_that_is_timed_out_ends_its_tools(calls: int) -> None:
+async def test_a_run_whose_scope_is_cancelled_ends_its_tools(calls: int) -> None:
     given = [FunctionCall("wait", {"text": "one"}) for _ in range(calls)]
     agent = Agent(name="a", model=engine(*given), tools=[wait])
-    with anyio.move_on_after(0.05) as scope:
-        await agent.run("hi")
+    scope = anyio.CancelScope()
+
+    async def listen() -> None:
+        with scope:
+            await agent.run("hi")
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(listen)
+            await anyio.wait_all_tasks_blocked()
+            scope.cancel()
     assert scope.cancelled_caught
     assert ended == ["model", *["one"] * calls]
 
@@ -148,13 +158,11 @@ async def test_a_task_that_is_cancelled_the_way_of_asyncio_ends_its_tools(calls:
             told.append(event)
 
     task = asyncio.create_task(listen())
-    running: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
-    while sum(isinstance(event, ItemAdded) for event in told) < calls:
-        await running()
-    await anyio.wait_all_tasks_blocked()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    with anyio.fail_after(10):
+        await anyio.wait_all_tasks_blocked()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
     assert ended == ["model", *["one"] * calls]
     last: Any = told[-1]
     assert last.response.status == "cancelled"

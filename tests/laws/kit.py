@@ -178,6 +178,18 @@ async def play_until(
 ) -> list[Event]:
     """The events of a run around which the scope is cancelled, at an event or at a moment."""
     told: list[Event] = []
+    with anyio.fail_after(10):
+        await _listen(told, events_of(asked, model, **how), at=at, when=when)
+    return told
+
+
+async def _listen(
+    told: list[Event],
+    source: AsyncGenerator[Event, None],
+    *,
+    at: int | None,
+    when: Callable[[], anyio.Event] | None,
+) -> None:
     async with anyio.create_task_group() as tasks:
         scope = anyio.CancelScope()
 
@@ -189,13 +201,12 @@ async def play_until(
         if when is not None:
             tasks.start_soon(watch)
         with scope:
-            async with aclosing(events_of(asked, model, **how)) as events:
+            async with aclosing(source) as events:
                 async for event in events:
                     told.append(event)
                     if len(told) - 1 == at:
                         scope.cancel()
         tasks.cancel_scope.cancel()
-    return told
 
 
 def lines(events: Sequence[Event]) -> list[bytes]:

@@ -40,7 +40,8 @@ def docker() -> None:
 
 def docker_sandboxes(**options: Any) -> DockerSandboxes:
     """A backend for tests: nothing is kept warm unless asked for."""
-    return DockerSandboxes(**{"warm": 0, "grace": 0.8, **options})
+    settings: dict[str, Any] = {"warm": 0, "grace": 0.8, **options}
+    return DockerSandboxes(**settings)
 
 
 async def listed(labels: Iterable[str] = ("antiphon.owner",)) -> list[dict[str, Any]]:
@@ -59,6 +60,15 @@ async def remove(name: str) -> None:
     engine = Engine()
     try:
         await engine.call(lambda client: client.remove_container(name, force=True, v=True))
+    finally:
+        engine.close()
+
+
+async def pause(name: str) -> None:
+    """Freeze every process of a container, PID 1 too: `docker pause`."""
+    engine = Engine()
+    try:
+        await engine.call(lambda client: client.pause(name))
     finally:
         engine.close()
 

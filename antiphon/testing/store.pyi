@@ -1,0 +1,1 @@
+from testing.store import *
