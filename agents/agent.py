@@ -18,6 +18,7 @@ from antiphon.items import (
     Clock,
     CreateResponse,
     Event,
+    FunctionCall,
     FunctionTool,
     Ids,
     Item,
@@ -27,6 +28,7 @@ from antiphon.items import (
     ProviderFunction,
     Response,
     ResponseEvent,
+    TextFormat,
     TextOptions,
     ToolDefinition,
     Wire,
@@ -113,7 +115,7 @@ class Agent(Generic[T]):
         self._options = _options(options, name)
         if output_type is not None:
             self._output = _adapter(output_type)
-            self._options["text"] = _text_of(output_type, self._output)
+            self._options["text"] = _text_of(output_type, self._output, self._options.get("text"))
 
     def __repr__(self) -> str:
         return f"Agent(name={self.name!r}, model={self.model.name!r}, tools={len(self.tools)})"
@@ -238,6 +240,13 @@ class Agent(Generic[T]):
         if self._output is None:
             return response.output_text
         said = [item for item in response.output if isinstance(item, Message)]
+        waiting = [item.name for item in response.output if isinstance(item, FunctionCall)]
+        if waiting:
+            raise OutputError(
+                f"{self.name}: there is no answer yet, it called {', '.join(waiting)}, which you "
+                "run yourself: go on with error.response.output and a FunctionCallOutput for each",
+                response=response,
+            )
         try:
             return self._output.validate_json(said[-1].text if said else "")
         except ValidationError as error:
@@ -318,7 +327,14 @@ def _adapter(output_type: type[Any]) -> TypeAdapter[Any]:
     return adapter
 
 
-def _text_of(output_type: type[Any], adapter: TypeAdapter[Any]) -> TextOptions:
+def _text_of(
+    output_type: type[Any], adapter: TypeAdapter[Any], given: TextOptions | None
+) -> TextOptions:
+    """The text options that ask for the output type; what else was given stays."""
+    if given is not None and not isinstance(given.format, TextFormat | None):
+        raise ConfigurationError(
+            "expected output_type or options={'text': {'format': ...}}, got both: leave one out"
+        )
     schema: Json = adapter.json_schema()
     if schema.get("type") != "object":
         raise ConfigurationError(
@@ -326,4 +342,5 @@ def _text_of(output_type: type[Any], adapter: TypeAdapter[Any]) -> TextOptions:
             "wrap it in a model with one field"
         )
     name = getattr(output_type, "__name__", "answer")[:64]
-    return TextOptions(format=JsonSchemaFormat(name=name, json_schema=schema, strict=False))
+    form = JsonSchemaFormat(name=name, json_schema=schema, strict=False)
+    return (given or TextOptions()).model_copy(update={"format": form})

@@ -20,8 +20,8 @@ from antiphon.items import (
     ItemDone,
     McpCall,
     OutputText,
-    Part,
     PartDone,
+    Passage,
     ReasoningDone,
     ReasoningText,
     Refusal,
@@ -46,23 +46,28 @@ def closing(draft: Draft, index: int, reason: str) -> Iterator[Event]:
     item_id = item.id or ""
     for position, passage in sorted(draft.summary.items()):
         if not passage.closed:
-            yield from _summary(passage.finished(), item_id, index, position)
+            yield from _summary(passage, item_id, index, position)
     for position, passage in sorted(draft.parts.items()):
         if not passage.closed:
-            yield from _part(passage.finished(), item_id, index, position)
+            yield from _part(passage, item_id, index, position)
     yield from _written(draft, item, item_id, index)
     yield ItemDone(output_index=index, item=_unfinished(item, reason))
 
 
-def _summary(part: Part, item_id: str, index: int, position: int) -> Iterator[Event]:
+def _summary(passage: Passage, item_id: str, index: int, position: int) -> Iterator[Event]:
+    part = passage.finished()
     text = part.text if isinstance(part, SummaryText) else ""
-    yield SummaryDone(item_id=item_id, output_index=index, summary_index=position, text=text)
+    if not passage.told:
+        yield SummaryDone(item_id=item_id, output_index=index, summary_index=position, text=text)
     yield SummaryPartDone(item_id=item_id, output_index=index, summary_index=position, part=part)
 
 
-def _part(part: Part, item_id: str, index: int, position: int) -> Iterator[Event]:
+def _part(passage: Passage, item_id: str, index: int, position: int) -> Iterator[Event]:
+    part = passage.finished()
     at: dict[str, Any] = {"item_id": item_id, "output_index": index, "content_index": position}
-    if isinstance(part, Refusal):
+    if passage.told:
+        pass  # only its part is open
+    elif isinstance(part, Refusal):
         yield RefusalDone(**at, refusal=part.refusal)
     elif isinstance(part, ReasoningText):
         yield ReasoningDone(**at, text=part.text)

@@ -4,7 +4,7 @@ Above: `loop`. Below: `items.lower`. A call and its output always stand together
 order a client replays them in, since model servers refuse anything else.
 """
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 
 from antiphon.errors import RequestError
@@ -18,6 +18,7 @@ from antiphon.items import (
     Lowered,
     McpApprovalResponse,
     lower,
+    lower_at,
 )
 
 NOT_GIVEN = "[no output was given for this call]"
@@ -31,13 +32,30 @@ def context_of(history: Sequence[Item], given: Sequence[Item]) -> list[Lowered]:
         given: The request's own input items.
 
     Raises:
-        RequestError: An output answers no call (`orphan_output`), or an item cannot be read
+        RequestError: An output answers no call (`orphan`), or an item cannot be read
             here; `param` names its place in `input`.
     """
+    lowered = lower(history)
+    unanswered: Counter[str] = Counter()
+    for part in lowered:
+        _answer(part, unanswered)
     for position, item in enumerate(given):
         _admit(item, position)
-    _refuse_orphans(history, given)
-    return paired(lower([*history, *given]))
+        for part in lower_at(item, len(history) + position):
+            if not _answer(part, unanswered):
+                raise _orphan(part, position)
+            lowered.append(part)
+    return paired(lowered)
+
+
+def _answer(part: Lowered, unanswered: Counter[str]) -> bool:
+    """Count calls and their outputs; False for an output that no call waits for."""
+    if isinstance(part, FunctionCall):
+        unanswered[part.call_id] += 1
+    elif isinstance(part, FunctionCallOutput):
+        unanswered[part.call_id] -= 1
+        return unanswered[part.call_id] >= 0
+    return True
 
 
 def _admit(item: Item, position: int) -> None:
@@ -67,19 +85,14 @@ def _admit(item: Item, position: int) -> None:
         )
 
 
-def _refuse_orphans(history: Sequence[Item], given: Sequence[Item]) -> None:
-    called = {item.call_id for item in lower(history) if isinstance(item, FunctionCall)}
-    for position, item in enumerate(given):
-        for part in lower([item]):
-            if isinstance(part, FunctionCall):
-                called.add(part.call_id)
-            elif isinstance(part, FunctionCallOutput) and part.call_id not in called:
-                raise RequestError(
-                    f"input[{position}]: this output answers call_id {part.call_id!r}, but no such "
-                    "call comes before it: send the call too, or use previous_response_id",
-                    param=f"input[{position}].call_id",
-                    code="orphan_output",
-                )
+def _orphan(output: Lowered, position: int) -> RequestError:
+    call_id = getattr(output, "call_id", "")
+    return RequestError(
+        f"input[{position}]: this output answers call_id {call_id!r}, but no such call waits for "
+        "one: send the call before it, once for each output, or use previous_response_id",
+        param=f"input[{position}].call_id",
+        code="orphan",
+    )
 
 
 def paired(items: Sequence[Lowered]) -> list[Lowered]:

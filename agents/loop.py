@@ -27,7 +27,7 @@ from antiphon.items import (
     Incomplete,
     Item,
     Lowered,
-    lower_one,
+    lower_at,
     now,
     opening,
 )
@@ -252,5 +252,5 @@ class _Run:
         drafts = self.telling.fold.drafts
         for index in range(first, len(drafts)):
             item = drafts[index].item()
+            self.context.extend(lower_at(item, len(self.items)))
             self.items.append(item)
-            self.context.extend(lower_one(item, f"call_{len(self.items)}"))

@@ -149,7 +149,9 @@ def _import(modules: str) -> float:
 
 
 def _python(code: str) -> str:
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    )
     return done.stdout
 
 

@@ -124,6 +124,7 @@ from .lower import (
     Lowered as Lowered,
     error_text as error_text,
     lower as lower,
+    lower_at as lower_at,
     lower_one as lower_one,
     tool_name as tool_name,
 )

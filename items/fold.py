@@ -42,11 +42,12 @@ Handler: TypeAlias = Callable[["Fold", Any], None]
 class Passage:
     """One content part in the making."""
 
-    __slots__ = ("annotations", "closed", "part", "text")
+    __slots__ = ("annotations", "closed", "part", "text", "told")
 
     def __init__(self, part: Part, *, closed: bool = False) -> None:
         self.part: Part = part
         self.closed: bool = closed
+        self.told: bool = closed
         self.text: list[str] = []
         self.annotations: list[Any] = []
 
@@ -107,10 +108,10 @@ class Fold:
     Usage: `add` every event in order; read `response` at any time.
     """
 
-    __slots__ = ("_envelope", "drafts")
+    __slots__ = ("drafts", "envelope")
 
     def __init__(self) -> None:
-        self._envelope: Response | None = None
+        self.envelope: Response | None = None
         self.drafts: dict[int, Draft] = _Drafts()
 
     def add(self, event: Event) -> None:
@@ -135,39 +136,47 @@ class Fold:
         Raises:
             ValueError: No response event has come yet.
         """
-        if self._envelope is None:
+        if self.envelope is None:
             raise ValueError("expected a `response.created` event first; got none: nothing to fold")
-        return self._envelope.model_copy(update={"output": self.output})
+        return self.envelope.model_copy(update={"output": self.output})
 
-    def _take_envelope(self, event: ResponseEvent) -> None:
-        self._envelope = event.response
 
-    def _item_added(self, event: ItemAdded) -> None:
-        self.drafts[event.output_index] = Draft(event.item)
+def _take_envelope(fold: Fold, event: ResponseEvent) -> None:
+    fold.envelope = event.response
 
-    def _item_done(self, event: ItemDone) -> None:
-        draft = self.drafts.get(event.output_index)
-        if draft is None:
-            draft = self.drafts[event.output_index] = Draft(event.item)
-        draft.whole = event.item
 
-    def _part_added(self, event: PartAdded) -> None:
-        self.drafts[event.output_index].parts[event.content_index] = Passage(event.part)
+def _item_added(fold: Fold, event: ItemAdded) -> None:
+    fold.drafts[event.output_index] = Draft(event.item)
 
-    def _part_done(self, event: PartDone) -> None:
-        passage = Passage(event.part, closed=True)
-        self.drafts[event.output_index].parts[event.content_index] = passage
 
-    def _summary_added(self, event: SummaryPartAdded) -> None:
-        self.drafts[event.output_index].summary[event.summary_index] = Passage(event.part)
+def _item_done(fold: Fold, event: ItemDone) -> None:
+    draft = fold.drafts.get(event.output_index)
+    if draft is None:
+        draft = fold.drafts[event.output_index] = Draft(event.item)
+    draft.whole = event.item
 
-    def _summary_done(self, event: SummaryPartDone) -> None:
-        passage = Passage(event.part, closed=True)
-        self.drafts[event.output_index].summary[event.summary_index] = passage
 
-    def _annotation(self, event: AnnotationAdded) -> None:
-        passage = self.drafts[event.output_index].passage(event.content_index, OutputText)
-        passage.annotations.append(event.annotation)
+def _part_added(fold: Fold, event: PartAdded) -> None:
+    fold.drafts[event.output_index].parts[event.content_index] = Passage(event.part)
+
+
+def _part_done(fold: Fold, event: PartDone) -> None:
+    passage = Passage(event.part, closed=True)
+    fold.drafts[event.output_index].parts[event.content_index] = passage
+
+
+def _summary_added(fold: Fold, event: SummaryPartAdded) -> None:
+    fold.drafts[event.output_index].summary[event.summary_index] = Passage(event.part)
+
+
+def _summary_done(fold: Fold, event: SummaryPartDone) -> None:
+    passage = Passage(event.part, closed=True)
+    fold.drafts[event.output_index].summary[event.summary_index] = passage
+
+
+def _annotation(fold: Fold, event: AnnotationAdded) -> None:
+    passage = fold.drafts[event.output_index].passage(event.content_index, OutputText)
+    passage.annotations.append(event.annotation)
 
 
 def _more_text(kind: type[Any]) -> Handler:
@@ -180,7 +189,7 @@ def _more_text(kind: type[Any]) -> Handler:
 def _whole_text(kind: type[Any], field: str = "text") -> Handler:
     def handler(fold: Fold, event: TextDone) -> None:
         passage = fold.drafts[event.output_index].passage(event.content_index, kind)
-        passage.text = [getattr(event, field)]
+        passage.text, passage.told = [getattr(event, field)], True
 
     return handler
 
@@ -191,8 +200,8 @@ def _more_summary(fold: Fold, event: SummaryDelta) -> None:
 
 
 def _whole_summary(fold: Fold, event: SummaryDone) -> None:
-    draft = fold.drafts[event.output_index]
-    draft.passage(event.summary_index, SummaryText).text = [event.text]
+    passage = fold.drafts[event.output_index].passage(event.summary_index, SummaryText)
+    passage.text, passage.told = [event.text], True
 
 
 def _more_field(field: str) -> Handler:
@@ -212,13 +221,13 @@ def _whole_field(field: str) -> Handler:
 
 
 _HANDLERS: dict[type[Event], Handler] = {
-    ItemAdded: Fold._item_added,  # pyright: ignore[reportPrivateUsage]
-    ItemDone: Fold._item_done,  # pyright: ignore[reportPrivateUsage]
-    PartAdded: Fold._part_added,  # pyright: ignore[reportPrivateUsage]
-    PartDone: Fold._part_done,  # pyright: ignore[reportPrivateUsage]
-    SummaryPartAdded: Fold._summary_added,  # pyright: ignore[reportPrivateUsage]
-    SummaryPartDone: Fold._summary_done,  # pyright: ignore[reportPrivateUsage]
-    AnnotationAdded: Fold._annotation,  # pyright: ignore[reportPrivateUsage]
+    ItemAdded: _item_added,
+    ItemDone: _item_done,
+    PartAdded: _part_added,
+    PartDone: _part_done,
+    SummaryPartAdded: _summary_added,
+    SummaryPartDone: _summary_done,
+    AnnotationAdded: _annotation,
     TextDelta: _more_text(OutputText),
     TextDone: _whole_text(OutputText),
     RefusalDelta: _more_text(Refusal),
@@ -235,7 +244,7 @@ _HANDLERS: dict[type[Event], Handler] = {
     CustomInputDone: _whole_field("input"),
 }
 for _kind in ResponseEvent.__subclasses__():
-    _HANDLERS[_kind] = Fold._take_envelope  # pyright: ignore[reportPrivateUsage]
+    _HANDLERS[_kind] = _take_envelope
 
 
 def fold(events: Iterable[Event]) -> Response:

@@ -67,10 +67,12 @@ def tool_name(label: str, tool: str) -> str:
 
 def lower(items: Iterable[Item]) -> list[Lowered]:
     """A context for a model: hosted calls become call and output pairs, the rest stays."""
-    lowered: list[Lowered] = []
-    for position, item in enumerate(items):
-        lowered.extend(lower_one(item, f"call_{position}"))
-    return lowered
+    return [part for position, item in enumerate(items) for part in lower_at(item, position)]
+
+
+def lower_at(item: Item, position: int) -> tuple[Lowered, ...]:
+    """One item, at its place in the whole list; a call without an id is named by that place."""
+    return lower_one(item, f"antiphon_{position}")
 
 
 def lower_one(item: Item, call_id: str) -> tuple[Lowered, ...]:

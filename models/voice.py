@@ -5,7 +5,7 @@ where pieces come from.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from pydantic_core import to_json
@@ -42,12 +42,22 @@ async def tell(
             if voice.failed:
                 return
             if isinstance(piece, FunctionCall) and isinstance(piece.arguments, AsyncIterable):
-                fragments = aiter(piece.arguments)
-                while (fragment := await _next(fragments, name)) is not _END:
-                    for event in voice.write(fragment):
-                        yield event
+                async with _closing(aiter(piece.arguments)) as fragments:
+                    while (fragment := await _next(fragments, name)) is not _END:
+                        for event in voice.write(fragment):
+                            yield event
         for event in voice.end():
             yield event
+
+
+@asynccontextmanager
+async def _closing(fragments: AsyncIterator[str]) -> AsyncGenerator[AsyncIterator[str]]:
+    """Fragments that are closed at once when nobody wants more, if they can be."""
+    try:
+        yield fragments
+    finally:
+        if isinstance(fragments, AsyncGenerator):
+            await fragments.aclose()
 
 
 async def _next(pieces: AsyncIterator[Any], name: str) -> Any:

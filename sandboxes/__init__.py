@@ -37,3 +37,4 @@ from .sandbox import (
     Started as Started,
     Status as Status,
 )
+from .tricks import TRICKS as TRICKS, Trick as Trick, Tricked as Tricked

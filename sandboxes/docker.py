@@ -31,6 +31,7 @@ from .pool import Pool, Transport
 from .sandbox import Isolation
 
 _CRASH_PAIR = 1.0
+_FROZEN = 1.0
 _RUNNER = "/opt/antiphon/runner"
 
 
@@ -255,9 +256,11 @@ class _DockerLink:
         self._box.interrupt(self._key)
 
     def kill(self) -> None:
-        if not self._stream.ended:
-            self._killed = True
         self._box.kill(self._key)
+        if not self._stream.ended and not self._killed:
+            self._killed = True
+            # Whoever reads must see the end, even if the container is frozen and nothing dies.
+            asyncio.get_running_loop().call_later(_FROZEN, self._stream.close)
 
     async def aclose(self) -> str:
         with CancelScope(shield=True):

@@ -98,7 +98,7 @@ async def growing(sandbox: Sandbox) -> str:
     """A file that grows while it is read."""
     limit = 4 * 1024 * 1024
     grow = """
-import threading
+import os, threading
 _stop = threading.Event()
 def _grow():
     with open('grows', 'wb', buffering=0) as file:
@@ -121,7 +121,7 @@ _thread.start()
             if most > limit:
                 raise Tricked(f"{most} bytes came, {limit} were asked for")
     finally:
-        await run(sandbox, "import os\n_stop.set(); _thread.join(); os.unlink('grows')")
+        await run(sandbox, "_stop.set(); _thread.join(); os.unlink('grows')")
     return f"at most {limit} bytes came, ten times"
 
 
@@ -186,6 +186,7 @@ async def get_path(sandbox: Sandbox) -> str:
 async def put_link(sandbox: Sandbox) -> str:
     """Links where an upload, and its unfinished part, will be."""
     plan = """
+import os
 with open('/tmp/victim', 'w') as file: file.write('whole')
 os.symlink('/tmp/victim', 'target')
 for number in range(2000): os.symlink('/tmp/victim', f'.antiphon-put-{number}')
@@ -216,6 +217,7 @@ async def names(sandbox: Sandbox) -> str:
 async def listing(sandbox: Sandbox) -> str:
     """Files whose names speak to terminals, logs and shells, and things that are no files."""
     make = """
+import os
 os.makedirs('deep', exist_ok=True)
 for name in (b'a\\nb', b'\\x1b[2J', b'\\xff\\xfe', b'.antiphon-put-7', b'deep/below', b'a\\\\b'):
     with open(name, 'wb'): pass

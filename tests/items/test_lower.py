@@ -163,7 +163,7 @@ def test_a_replayed_item_lowers_to_the_same_context(item: Item) -> None:
 @pytest.mark.parametrize("item", PAIRS, ids=kind)
 def test_a_hosted_call_becomes_a_call_and_its_output_under_one_id(item: Item) -> None:
     call, output = pair(item)
-    assert call.call_id == output.call_id == (item.id or "call_0")
+    assert call.call_id == output.call_id == (item.id or "antiphon_0")
     assert isinstance(json.loads(call.arguments), dict)
     assert SAFE.fullmatch(call.name)
     assert output.output

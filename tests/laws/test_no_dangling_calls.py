@@ -190,7 +190,6 @@ def test_a_turn_that_is_cut_by_tokens_runs_none_of_its_calls(
     anyio.run(law)
 
 
-@pytest.mark.xfail(reason="items.Passage does not know that its text was told whole")
 @pytest.mark.parametrize(
     ("piece", "done"), [(Text("a"), TextDone), (Reasoning("a"), ReasoningDone)]
 )

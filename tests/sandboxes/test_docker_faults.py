@@ -15,6 +15,28 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("docker")]
 KEEP = "kept = 1\nopen('file.txt', 'w').write('still here')"
 
 
+FORGED = """
+import os, socket, stat
+held = []
+for hello in (b'control 1\\n', b'interpreter x\\n', b''):
+    for _ in range(3):
+        held.append(socket.socket(socket.AF_UNIX))
+        held[-1].setblocking(False)
+        try:
+            held[-1].connect('/run/antiphon/socket')
+            held[-1].send(hello)
+        except OSError:
+            pass
+for fd in range(700, 1024):
+    try:
+        if stat.S_ISSOCK(os.fstat(fd).st_mode):
+            os.write(fd, b'garbage' * 100)
+    except OSError:
+        pass
+while True: pass
+"""
+
+
 @pytest.fixture
 async def sandboxes() -> AsyncGenerator[DockerSandboxes]:
     with anyio.fail_after(120):
@@ -171,16 +193,7 @@ async def test_no_signal_from_inside_ends_or_stops_pid_1(sandboxes: DockerSandbo
 async def test_forged_frames_and_forged_dials_cost_only_the_interpreter(
     sandboxes: DockerSandboxes,
 ) -> None:
-    code = (
-        "import os, socket, stat\nheld = []\nfor hello in (b'control 1\\n', b'interpreter x\\n', b''):"
-        "\n    for _ in range(3):\n        s = socket.socket(socket.AF_UNIX)\n        s.setblocking(False)\n"
-        "        try: s.connect('/run/antiphon/socket'); s.send(hello)\n"
-        "        except OSError: pass\n        held.append(s)\n"
-        "for fd in range(700, 1024):\n    try:\n"
-        "        if stat.S_ISSOCK(os.fstat(fd).st_mode): os.write(fd, b'garbage' * 100)\n"
-        "    except OSError: pass\nwhile True: pass"
-    )
-    ran = await survives(sandboxes, code)
+    ran = await survives(sandboxes, FORGED)
     assert ran.finished.status == "crashed" and "broke the protocol" in ran.error
 
 
