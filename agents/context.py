@@ -6,6 +6,7 @@ order a client replays them in, since model servers refuse anything else.
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
+from typing import cast
 
 from antiphon.errors import RequestError
 from antiphon.items import (
@@ -17,9 +18,14 @@ from antiphon.items import (
     ItemReference,
     Lowered,
     McpApprovalResponse,
+    Message,
+    Reasoning,
     lower,
     lower_at,
 )
+
+_WORDS = frozenset({Message, Reasoning})
+"""Most of a history. Known by class: `isinstance` of a pydantic class that it is not is slow."""
 
 NOT_GIVEN = "[no output was given for this call]"
 
@@ -40,6 +46,9 @@ def context_of(history: Sequence[Item], given: Sequence[Item]) -> list[Lowered]:
     for part in lowered:
         _answer(part, unanswered)
     for position, item in enumerate(given):
+        if type(item) in _WORDS:
+            lowered.append(cast("Message | Reasoning", item))
+            continue
         _admit(item, position)
         for part in lower_at(item, len(history) + position):
             if not _answer(part, unanswered):
@@ -99,7 +108,7 @@ def paired(items: Sequence[Lowered]) -> list[Lowered]:
     """The same items with every output right behind its run of calls, and none missing."""
     outputs: defaultdict[str, deque[FunctionCallOutput]] = defaultdict(deque)
     for item in items:
-        if isinstance(item, FunctionCallOutput):
+        if type(item) not in _WORDS and isinstance(item, FunctionCallOutput):
             outputs[item.call_id].append(item)
     ordered: list[Lowered] = []
     calls: list[str] = []
@@ -112,7 +121,10 @@ def paired(items: Sequence[Lowered]) -> list[Lowered]:
         calls.clear()
 
     for item in items:
-        if isinstance(item, FunctionCall):
+        if type(item) in _WORDS:
+            answer()
+            ordered.append(item)
+        elif isinstance(item, FunctionCall):
             calls.append(item.call_id)
             ordered.append(item)
         else:

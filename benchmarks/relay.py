@@ -11,10 +11,11 @@ import importlib.util
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
+from gateway import found, gateway
 from measure import Child, Table, compared, options
 
 RELAYS = ("provider", "copy")
@@ -127,6 +128,33 @@ def memory(table: Table, transport: str, rounds: int) -> None:
     table.add(compared(name, *held.values(), unit="KiB", scale=1 / 1024, budget=1.3))
 
 
+def looked_up_to(table: Table, transport: str, rounds: int) -> None:
+    """A Rust gateway on the same loads, where it is installed; nothing hangs on it."""
+    program = found()
+    if program is None:
+        table.note("agentic-api: left out: no `agentic-server` here (pip install agentic-api)")
+        return
+    bench = Bench(transport)
+    for case in CASES[:3]:
+        # Its CPU comes in hundredths of a second, so a sample has to be long.
+        case = replace(case, times=case.times * (4 if case.streams == 1 else 1))
+        total = case.streams * case.deltas * case.times
+        ours: list[float] = []
+        theirs: list[float] = []
+        with gateway(program, f"http://127.0.0.1:{bench.upstream.ready}/{case.path}") as other:
+            asked = {"port": other.port, "case": case.path, "streams": case.streams}
+            for _ in range(rounds):
+                ours.append(bench.cpu("provider", case))
+                before = other.cpu()
+                came = sum(bench.client.ask(asked)["deltas"] for _ in range(case.times))
+                if came != total:
+                    raise RuntimeError(f"agentic-api, {case.name}: {came} deltas came")
+                theirs.append((other.cpu() - before) / total)
+        name = f"{transport}: {case.name}, to agentic-api"
+        table.add(compared(name, ours, theirs, unit="us a delta", scale=1e6))
+    bench.close()
+
+
 def main() -> int:
     """Measure, print, and judge."""
     given = options("CPU of a Provider that relays, against Starlette that copies chunks.")
@@ -144,6 +172,7 @@ def main() -> int:
         bench.close()
         if not given.quick:
             memory(table, transport, 3)
+    looked_up_to(table, transports[-1], 1 if given.quick else 5)
     if given.quick:
         table.note("--quick leaves out 500 paced streams and memory a stream")
     table.show()

@@ -226,13 +226,16 @@ def asked(original: CreateResponse, fields: Collection[str]) -> Json:
     return options
 
 
+_HIDDEN: Final = {"id", "status"}
+
+
 def _written(item: Lowered) -> bytes:
     """An item as an upstream takes it: without id and status, since it looks up ids it is given,
     and knows none of ours. Reasoning that holds nothing is left out (empty).
     """
     if isinstance(item, Reasoning) and not (item.content or item.summary or item.encrypted_content):
         return b""
-    return item.__pydantic_serializer__.to_json(item, exclude={"id", "status"})
+    return item.__pydantic_serializer__.to_json(item, exclude=_HIDDEN)
 
 
 def _choice(choice: ToolChoice, native: set[str]) -> Any:

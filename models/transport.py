@@ -135,6 +135,7 @@ class Transport:
         url = _url(base_url)
         self.host: str = f"{url.scheme}://{url.netloc.decode('ascii')}"
         self._url = url
+        self._urls: dict[str, httpx2.URL] = {}  # by path: parsing costs more than a look
         self._headers = _headers(api_key, headers or {})
         self._secrets = [
             value.removeprefix("Bearer ")
@@ -221,8 +222,12 @@ class Transport:
 
     def _at(self, path: str) -> httpx2.URL:
         """A URL under the base; a query there (`?api-version=...`) stays at the end."""
-        before, mark, query = self._url.raw_path.partition(b"?")
-        return self._url.copy_with(raw_path=before.rstrip(b"/") + path.encode() + mark + query)
+        url = self._urls.get(path)
+        if url is None:
+            before, mark, query = self._url.raw_path.partition(b"?")
+            raw_path = before.rstrip(b"/") + path.encode() + mark + query
+            url = self._urls[path] = self._url.copy_with(raw_path=raw_path)
+        return url
 
 
 def _url(given: str) -> httpx2.URL:

@@ -12,11 +12,11 @@ from .backend import Backend as Backend
 from .container import Limits as Limits
 from .containers import MEMORY_LIMITS as MEMORY_LIMITS, Row as Row
 from .docker import DockerSandboxes as DockerSandboxes
-from .engine import Engine as Engine, Place as Place, find_places as find_places
+from .docker_maker import Transport as Transport
+from .engine import Client as Client, Engine as Engine, Place as Place, find_places as find_places
 from .image import Progress as Progress, build_image as build_image
 from .link import Link as Link, Machine as Machine
 from .local import LocalSandboxes as LocalSandboxes
-from .pool import Transport as Transport
 from .probe import PROBES as PROBES, Finding as Finding, Probe as Probe, Verdict as Verdict
 from .probing import probe_isolation as probe_isolation
 from .running import (

@@ -179,9 +179,7 @@ class Container:
             if self._session is not None and self._session.alive:
                 return self._session
             await self._replace()
-            if self._machine is None:
-                self._machine = self._bind(self.row)
-            self._link = await self._machine.start()
+            self._link = await self._started()
             limits = self._limits
             try:
                 self._session = await Session.start(
@@ -191,6 +189,18 @@ class Container:
                 self._check_open()  # it did not start because it was closed meanwhile
                 raise
             return self._session
+
+    async def _started(self) -> Link:
+        """A new interpreter; a machine that could not start its first one gives its place back."""
+        first = self._machine is None
+        machine = self._machine = self._machine or self._bind(self.row)
+        try:
+            return await machine.start()
+        except BaseException:
+            if first:
+                self._machine = None
+                await machine.aclose()
+            raise
 
     async def _retire(self, session: Session) -> None:
         """Put away a dead interpreter now: its successor starts with the next cell."""

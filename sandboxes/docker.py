@@ -22,12 +22,13 @@ from .container import Limits
 from .containers import MEMORY_LIMITS, Row, check_limit
 from .docker_box import Box, Death
 from .docker_flags import OWNER_LABEL, Flags
+from .docker_maker import BoxMaker, Transport
 from .docker_owner import new_owner
 from .docker_stream import Stream
 from .engine import Engine
 from .image import Progress, build_image, logged
 from .link import Link, Machine
-from .pool import Pool, Transport
+from .pool import Pool
 from .sandbox import Isolation
 
 _CRASH_PAIR = 1.0
@@ -47,7 +48,7 @@ class DockerSandboxes(Backend):
         transport: `socket` or `stream` to the container; `auto` finds out which one works.
         runtime: Another runtime of the engine, such as `runsc` (gVisor) or `kata`.
         memory_limit: Of containers minted without one: `1g`, `4g`, `16g` or `64g`.
-        memory: Bytes all sandboxes may have together; None means 3/4 of what the engine has.
+        memory: Bytes that all sandboxes may have together; None means 3/4 of what the engine has.
         cpus: Processors a sandbox may use.
         pids: Processes and threads it may have.
         disk_size: Bytes in /mnt/data, which is memory: they count against the limit.
@@ -98,7 +99,7 @@ class DockerSandboxes(Backend):
         check_limit(memory_limit)
         limits = Limits(timeout=timeout, grace=grace, patience=patience, file_size=file_size)
         super().__init__(limits=limits, live=live, idle=idle, clock=clock)
-        self._live, self._share, self._memory = live, share, memory
+        self._live, self._share = live, share
         self._default = memory_limit
         self._engine = Engine(engine)
         self.owner = new_owner()
@@ -120,15 +121,10 @@ class DockerSandboxes(Backend):
                 engine=self._engine, base=base, extra=packages, progress=progress or logged
             )
 
-        self._pool = Pool(
-            self._engine,
-            flags,
-            image=tag,
-            transport=transport,
-            memory=MEMORY_LIMITS[memory_limit],
-            warm=warm,
-            patience=patience,
+        self._maker = BoxMaker(
+            self._engine, flags, image=tag, transport=transport, patience=patience
         )
+        self._pool = Pool(self._maker, memory=MEMORY_LIMITS[memory_limit], budget=memory, warm=warm)
 
     @property
     def isolation(self) -> Isolation:
@@ -143,7 +139,7 @@ class DockerSandboxes(Backend):
     @property
     def transport(self) -> Transport:
         """How containers are reached; `auto` until the first one has been."""
-        return self._pool.transport
+        return self._maker.transport
 
     async def warm_up(self) -> Self:
         """Find the engine, build the image, and wait until the warm sandboxes are ready.
@@ -166,10 +162,11 @@ class DockerSandboxes(Backend):
         bound = [c for c in self._containers.values() if c.bound]
         mine = [c for c in bound if c.row.principal == row.principal]
         if len(mine) >= self._share and len(bound) < self._live:
+            idle = [self._rows.left(c.row) for c in mine if not c.row.busy]
             raise SandboxBusy(
-                f"You have {len(mine)} sandboxes in use, the most that one may have of "
-                f"{self._live}. Let one end, or reuse it.",
-                retry_after=5.0,
+                f"{len(mine)} sandboxes of yours are in use, the most that one may have of "
+                f"{self._live}. Let one end, or use one of them again.",
+                retry_after=min(60.0, max(1.0, min(idle, default=5.0))),
             )
         return super()._bind(row)
 

@@ -84,6 +84,20 @@ class Box:
         await self._ask(f"prepare {' '.join(modules)}", "prepared", _PREPARATION)
         self._spare = await self._spawn()
 
+    async def resize(self, memory: int) -> bool:
+        """Give it another memory limit; False if the engine cannot."""
+        from docker.errors import APIError
+
+        limits = {"mem_limit": memory, "memswap_limit": memory}
+        try:
+            await self._engine.call(
+                lambda client: client.update_container(self.container, **limits)
+            )
+        except (APIError, SandboxUnavailable):
+            return False
+        self.memory = memory
+        return not self.gone
+
     async def spawn(self) -> tuple[str, Stream]:
         """A new interpreter; every other process in here has ended. Raises: SandboxUnavailable."""
         spare, self._spare = self._spare, None

@@ -39,7 +39,7 @@ def sweep(client: Client) -> int:
     for container in sandbox_containers(client):
         if is_orphan(str(container["Labels"][OWNER_LABEL])):
             try:
-                client.remove_container(container["Id"], force=True, v=True)
+                client.remove_container(str(container["Id"]), force=True, v=True)
                 count += 1
             except APIError:  # on its way out already
                 pass
@@ -48,8 +48,7 @@ def sweep(client: Client) -> int:
 
 def sandbox_containers(client: Client) -> list[dict[str, Any]]:
     """All containers of sandboxes on the engine, as it lists them; those of others too."""
-    found = client.containers(all=True, filters={"label": [OWNER_LABEL]})
-    return found
+    return client.containers(all=True, filters={"label": [OWNER_LABEL]})
 
 
 def _here() -> str:

@@ -87,6 +87,7 @@ PROBES: tuple[Probe, ...] = (
     Probe("host.memory", "read or write the first process's memory as a file"),
     Probe("host.environment", "read the first process's environment"),
     Probe("host.reach", "look into the first process's files"),
+    Probe("host.others", "touch a process of another user"),
     Probe("host.settings", "write to /proc/sys"),
     Probe("host.devices_tree", "write to /sys"),
     Probe("host.sysrq", "press the magic SysRq key"),

@@ -8,7 +8,7 @@ import pytest
 from antiphon.sandboxes import DockerSandboxes, Output
 from antiphon.testing.sandbox import Ran, open_new, run_cell, run_ok
 
-from .docker_kit import docker as docker, docker_sandboxes, listed, pause, remove
+from .docker_kit import boxes, docker as docker, over, pause, remove
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("docker")]
 
@@ -18,18 +18,20 @@ KEEP = "kept = 1\nopen('file.txt', 'w').write('still here')"
 FORGED = """
 import os, socket, stat
 held = []
-for hello in (b'control 1\\n', b'interpreter x\\n', b''):
-    for _ in range(3):
+for place in ('/run/antiphon/socket', chr(0) + 'antiphon'):
+    for hello in (b'control 1\\n', b'interpreter x\\n', b''):
         held.append(socket.socket(socket.AF_UNIX))
         held[-1].setblocking(False)
         try:
-            held[-1].connect('/run/antiphon/socket')
-            held[-1].send(hello)
+            held[-1].connect(place)
+            socket.send_fds(held[-1], [hello], [0, 1])
         except OSError:
             pass
 for fd in range(700, 1024):
     try:
-        if stat.S_ISSOCK(os.fstat(fd).st_mode):
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISSOCK(mode) or stat.S_ISFIFO(mode):
+            os.set_blocking(fd, False)
             os.write(fd, b'garbage' * 100)
     except OSError:
         pass
@@ -37,10 +39,10 @@ while True: pass
 """
 
 
-@pytest.fixture
-async def sandboxes() -> AsyncGenerator[DockerSandboxes]:
+@pytest.fixture(params=["socket", "stream"])
+async def sandboxes(request: pytest.FixtureRequest) -> AsyncGenerator[DockerSandboxes]:
     with anyio.fail_after(120):
-        async with docker_sandboxes() as backend:
+        async with over(request.param) as backend:
             yield backend
 
 
@@ -208,12 +210,12 @@ async def test_two_crashes_at_once_cost_the_container_and_this_is_said(
 ) -> None:
     sandbox = await open_new(sandboxes)
     await run_ok(sandbox, KEEP)
-    before = {container["Id"] for container in await listed()}
+    before = await boxes(sandboxes)
     first = await run_cell(sandbox, "import os\nos._exit(1)")
     second = await run_cell(sandbox, "import os\nos._exit(1)")
     assert "files are kept" in first.error and "all files are lost" in second.error
     assert (await run_ok(sandbox, "import os\nprint(os.listdir())")).stdout == "[]\n"
-    assert before.isdisjoint({container["Id"] for container in await listed()})
+    assert set(before).isdisjoint(await boxes(sandboxes))
 
 
 async def test_a_container_removed_under_a_cell_is_said_and_replaced(
@@ -221,11 +223,11 @@ async def test_a_container_removed_under_a_cell_is_said_and_replaced(
 ) -> None:
     sandbox = await open_new(sandboxes)
     await run_ok(sandbox, KEEP)
-    (mine,) = await listed([f"antiphon.owner={sandboxes.owner}"])
+    (mine,) = await boxes(sandboxes)
     ended = None
     async for event in sandbox.run("print('on')\nwhile True: pass"):
         if isinstance(event, Output):
-            await remove(mine["Id"])
+            await remove(mine)
         ended = event
     assert ended is not None and getattr(ended, "status", "") == "crashed"
     assert "all files are lost" in getattr(ended, "error", "")
@@ -238,8 +240,8 @@ async def test_a_container_removed_between_cells_is_said_by_the_next(
 ) -> None:
     sandbox = await open_new(sandboxes)
     await run_ok(sandbox, KEEP)
-    (mine,) = await listed([f"antiphon.owner={sandboxes.owner}"])
-    await remove(mine["Id"])
+    (mine,) = await boxes(sandboxes)
+    await remove(mine)
     ran = await run_ok(sandbox, "import os\nprint(os.listdir())")
     assert ran.stdout == "[]\n" and ran.finished.state_lost
     assert "files are lost" in ran.stderr
@@ -248,9 +250,9 @@ async def test_a_container_removed_between_cells_is_said_by_the_next(
 async def test_a_frozen_container_is_given_up(sandboxes: DockerSandboxes) -> None:
     sandbox = await open_new(sandboxes)
     await run_ok(sandbox, KEEP)
-    (mine,) = await listed([f"antiphon.owner={sandboxes.owner}"])
+    (mine,) = await boxes(sandboxes)
     async for event in sandbox.run("print('on')\nwhile True: pass", timeout=0.3):
         if isinstance(event, Output):
-            await pause(mine["Id"])
+            await pause(mine)
     ran = await run_ok(sandbox, "import os\nprint(os.listdir())")
     assert ran.stdout == "[]\n" and ran.finished.generation == 2

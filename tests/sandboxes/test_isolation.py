@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 from pathlib import Path
 
 import anyio
@@ -77,10 +78,13 @@ class Naive:
         self.sandbox, self.folder, self.ground = sandbox, folder, ground
         self.run = sandbox.run
 
+    def place(self, name: str) -> Path:
+        return Path(os.path.normpath(self.folder / name))
+
     async def put(self, name: str, data: bytes) -> None:
-        path = anyio.Path(self.folder / name)
-        if self.ground in (await path.resolve()).parents:
-            await path.write_bytes(data)
+        path = self.place(name)
+        if self.ground in path.parents:  # the test itself must not write elsewhere
+            await anyio.Path(path).write_bytes(data)
 
     async def get(self, name: str, *, limit: int = 0) -> bytes:
         try:
