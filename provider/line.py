@@ -4,6 +4,7 @@ While a tool runs, a stream gets an SSE comment and a slow JSON answer leading w
 that no proxy gives up; and a client that leaves is noticed at once, which ends its response.
 """
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -37,7 +38,7 @@ class Line:
         self._started = False
         self._ended = False
         self._left = anyio.CancelScope()
-        self._last = anyio.current_time()
+        self._last = time.monotonic()
         self._lock = anyio.Lock(fast_acquire=True)
 
     async def answer(self, work: Callable[[Write], Awaitable[None]]) -> None:
@@ -65,7 +66,7 @@ class Line:
                 return  # a sign of life that waited while the last bytes went out
             if not self._started:
                 await self._start()
-            self._last = anyio.current_time()
+            self._last = time.monotonic()
             await self._put({"type": "http.response.body", "body": data, "more_body": True})
 
     async def _end(self) -> None:
@@ -96,5 +97,5 @@ class Line:
                 if message["type"] == "http.disconnect":
                     self._left.cancel()
                     return
-            if anyio.current_time() - self._last >= self._quiet:
+            if time.monotonic() - self._last >= self._quiet:
                 await self.write(KEEP_ALIVE if self._streaming else b" ")
