@@ -10,6 +10,9 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
+
+import anyio
 
 from antiphon.agents import Agent
 from antiphon.errors import AntiphonError, ConfigurationError
@@ -124,7 +127,7 @@ def _tools(options: ChatOptions) -> tuple[list[HostedTool], str]:
         if options.sandbox != "auto":
             raise ConfigurationError("--sandbox needs --tools code_interpreter: nothing runs code")
         return [], ""
-    where = place(options.sandbox, own_code=False)
+    where = anyio.run(partial(place, options.sandbox, own_code=False))
     return [CodeInterpreter(where.sandboxes)], where.notice
 
 

@@ -49,8 +49,11 @@ def demo(options: DemoOptions) -> int:
 async def _demo(options: DemoOptions) -> int:
     rehearsal = Rehearsal.load()
     scripted = _scripted(options)
-    model = rehearsal.model(pace=_pace(options.fast)) if scripted else open_model(options.endpoint)
-    where = place(options.sandbox, own_code=scripted)
+    pace = _pace(options.fast)
+    asked = None if scripted else open_model(options.endpoint)
+    where = await place(options.sandbox, own_code=scripted)
+    contained = where.sandboxes.isolation != "none"
+    model = asked or rehearsal.model(pace=pace, matplotlib=contained)
     with Paper() as paper:
         name = "a scripted model" if scripted else model.name
         paper.line(f"antiphon demo: {name}", style="bold")

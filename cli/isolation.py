@@ -1,13 +1,20 @@
 """Where code runs: the one place where the command line decides it.
 
-Above: `demo`, `chat`, `serve`. Below: `antiphon.sandboxes`. A backend with isolation slots in
-here, and `auto` then finds it.
+Above: `demo`, `chat`, `serve`. Below: `antiphon.sandboxes`. A model's code gets a container, or
+this machine if somebody says so by name; never this machine silently.
 """
 
+import sys
 from typing import NamedTuple
 
-from antiphon.errors import ConfigurationError
-from antiphon.sandboxes import LocalSandboxes, Sandboxes
+from antiphon.errors import ConfigurationError, SandboxUnavailable
+from antiphon.sandboxes import (
+    DockerSandboxes,
+    LocalSandboxes,
+    Sandboxes,
+    build_image,
+    find_image,
+)
 
 from .options import SandboxChoice
 
@@ -19,7 +26,7 @@ class Place(NamedTuple):
     notice: str
 
 
-def place(choice: SandboxChoice, *, own_code: bool) -> Place:
+async def place(choice: SandboxChoice, *, own_code: bool) -> Place:
     """The backend that was asked for.
 
     Args:
@@ -27,28 +34,41 @@ def place(choice: SandboxChoice, *, own_code: bool) -> Place:
         own_code: Whether only antiphon's own script will run, never a model's code.
 
     Raises:
-        ConfigurationError: It is not here, or it would give a model's code this machine unasked.
+        ConfigurationError: It is not to be had, or it would give a model's code this machine
+            unasked.
     """
-    if choice == "docker":
-        raise ConfigurationError(
-            "--sandbox docker is not in this version: leave it out for the scripted demo, or say "
-            "--sandbox local to run code on this machine, unprotected"
-        )
     if choice == "local":
-        if own_code:
-            return Place(LocalSandboxes(), "the demo's own script runs in a local process")
-        return Place(
-            LocalSandboxes(),
-            "warning: --sandbox local runs the model's code as you, on this machine, with nothing "
-            "between it and your files",
-        )
+        return Place(LocalSandboxes(), _local_notice(own_code))
+    try:
+        if choice == "auto" and own_code:
+            image = await find_image()
+        else:
+            image = await build_image(progress=_tell)
+    except SandboxUnavailable as error:
+        if choice == "auto" and own_code:
+            return Place(LocalSandboxes(), f"no container engine: {_NO_SANDBOX}")
+        raise ConfigurationError(
+            f"a model's code needs a container sandbox: {error} Or say --sandbox local to run "
+            "the code on this machine, unprotected"
+        ) from error
+    if image is None:
+        hint = "run `antiphon sandbox build` once to have it in a container"
+        return Place(LocalSandboxes(), f"no sandbox image: {_NO_SANDBOX} ({hint})")
+    return Place(DockerSandboxes(image=image), "code runs in a container without network")
+
+
+def _tell(line: str) -> None:
+    """A line of the image's build, for whoever waits at the terminal."""
+    sys.stderr.write(f"{line}\n")
+
+
+_NO_SANDBOX = "running the demo's own script in a local process, not a sandbox for strangers' code"
+
+
+def _local_notice(own_code: bool) -> str:
     if own_code:
-        return Place(
-            LocalSandboxes(),
-            "no container engine: running the demo's own script in a local process, "
-            "not a sandbox for strangers' code",
-        )
-    raise ConfigurationError(
-        "a model's code needs a container sandbox, and this version has none: say --sandbox local "
-        "to run it on this machine, unprotected"
+        return "the demo's own script runs in a local process"
+    return (
+        "warning: --sandbox local runs the model's code as you, on this machine, with nothing "
+        "between it and your files"
     )

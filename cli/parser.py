@@ -47,10 +47,13 @@ exit codes: 0 all is well, 1 it failed, 2 it was asked wrongly, 130 it was inter
 
 _DEMO = """\
 examples:
-  antiphon demo                     a scripted model; the code really runs, in a local process
+  antiphon demo                     a scripted model; the code really runs: in a container if the
+                                    sandbox image is there, else in a local process
   antiphon demo --fast              the same at once
+  antiphon demo --model qwen3 --base-url http://localhost:11434/v1
+                                    a real model; its code runs in a container
   antiphon demo --model qwen3 --base-url http://localhost:11434/v1 --sandbox local
-                                    a real model; its code runs on this machine, unprotected
+                                    the same on this machine, unprotected
 
 environment: ANTIPHON_DEMO_PACE, seconds between fragments of the script (0 is --fast)
 """
@@ -60,7 +63,7 @@ examples:
   antiphon chat --demo
   antiphon chat --model ollama:qwen3 --instructions "Be brief."
   antiphon chat --model qwen3 --base-url http://localhost:11434/v1
-  antiphon chat --model openai:gpt-5 --tools code_interpreter --sandbox local
+  antiphon chat --model openai:gpt-5 --tools code_interpreter
   echo "Is it warm in Lisbon?" | antiphon chat --model ollama:qwen3
 
 in the chat: /items shows the state as JSON, /reset empties it, /quit (or Ctrl-D) ends;
@@ -208,7 +211,9 @@ def _add_demo(commands: Commands) -> None:
         help="where the code runs (default: auto; a model's code never runs unprotected unasked)",
     )
     parser.add_argument(
-        "--chart", metavar="PATH", help="where the chart goes (default: ./antiphon-demo.svg)"
+        "--chart",
+        metavar="PATH",
+        help="where the chart goes (default: ./antiphon-demo.svg or .png)",
     )
     parser.add_argument("--fast", action="store_true", help="do not pace the script")
 

@@ -7,19 +7,21 @@ script really runs, and a test recomputes the answer.
 import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
-from antiphon.models import FunctionCall, Reasoning, ScriptedModel, Text
+from antiphon.models import FunctionCall, Reasoning, ScriptedModel, Speech, Text
 
 FRAGMENT = 9
 """Characters that the scripted model writes at a time: about two tokens."""
 
 
 class Cell(TypedDict):
-    """One turn of the script: a thought, then code."""
+    """One turn of the script: a thought, then code; another pair where there is matplotlib."""
 
     reasoning: str
     code: str
+    thought_with_matplotlib: NotRequired[str]
+    code_with_matplotlib: NotRequired[str]
 
 
 class _Script(TypedDict):
@@ -43,15 +45,21 @@ class Rehearsal:
         script = cast("_Script", tomllib.loads(text))
         return cls(script["question"].strip(), script["turn"], script["answer"].strip())
 
-    def model(self, *, pace: float) -> ScriptedModel:
-        """A model that plays it, with `pace` seconds between fragments."""
-        turns = [
-            [
-                Reasoning(cell["reasoning"].strip()),
-                FunctionCall("code_interpreter", {"code": cell["code"].strip() + "\n"}),
-            ]
-            for cell in self.cells
-        ]
+    def model(self, *, pace: float, matplotlib: bool = False) -> ScriptedModel:
+        """A model that plays it.
+
+        Args:
+            pace: Seconds between fragments.
+            matplotlib: Whether the place where its code runs has matplotlib.
+        """
+        turns: list[list[Speech]] = []
+        for cell in self.cells:
+            thought, code = cell["reasoning"], cell["code"]
+            if matplotlib:
+                thought = cell.get("thought_with_matplotlib", thought)
+                code = cell.get("code_with_matplotlib", code)
+            call = FunctionCall("code_interpreter", {"code": code.strip() + "\n"})
+            turns.append([Reasoning(thought.strip()), call])
         return ScriptedModel(
             [*turns, [Text(self.answer)]], name="scripted", fragment=FRAGMENT, pace=pace
         )

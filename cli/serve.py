@@ -8,7 +8,9 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 
+import anyio
 import uvicorn
 
 from antiphon import __version__
@@ -87,7 +89,7 @@ def _from_upstream(options: ServeOptions) -> Provider:
     )
     tools: list[CodeInterpreter] = []
     if options.sandbox != "none":
-        where = place(options.sandbox, own_code=False)
+        where = anyio.run(partial(place, options.sandbox, own_code=False))
         _warn(where.notice)
         tools.append(CodeInterpreter(where.sandboxes))
     if options.models:

@@ -14,7 +14,11 @@ from .containers import MEMORY_LIMITS as MEMORY_LIMITS, Row as Row
 from .docker import DockerSandboxes as DockerSandboxes
 from .docker_maker import Transport as Transport
 from .engine import Client as Client, Engine as Engine, Place as Place, find_places as find_places
-from .image import Progress as Progress, build_image as build_image
+from .image import (
+    Progress as Progress,
+    build_image as build_image,
+    find_image as find_image,
+)
 from .link import Link as Link, Machine as Machine
 from .local import LocalSandboxes as LocalSandboxes
 from .probe import PROBES as PROBES, Finding as Finding, Probe as Probe, Verdict as Verdict

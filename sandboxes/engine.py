@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -116,8 +117,9 @@ class Engine:
         client = self._client
         if client is not None:
             try:
+                _knock(self.place)
                 return function(client)
-            except lost:  # it was restarted, or went away: the lookup tells which
+            except (*lost, OSError):  # it was restarted, or went away: the lookup tells which
                 if self._client is client:
                     self.close()
         try:
@@ -152,6 +154,7 @@ def _connect(place: Place) -> Client:
             "(ssh -L /tmp/docker.sock:/var/run/docker.sock HOST) and name it in DOCKER_HOST as "
             "unix:///tmp/docker.sock"
         )
+    _knock(place)
     options: dict[str, Any] = {"timeout": _PATIENCE, "num_pools": _CALLS}
     folder = place.certificates
     if folder is not None:
@@ -171,6 +174,14 @@ def _connect(place: Place) -> Client:
         client.close()
         raise
     return client
+
+
+def _knock(place: Place) -> None:
+    """Raises OSError if nobody is there; docker-py would leave a socket open behind it."""
+    if place.url.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knocking:
+            knocking.settimeout(_PATIENCE)
+            knocking.connect(place.url.removeprefix("unix://"))
 
 
 def _connection_errors() -> tuple[type[Exception], ...]:

@@ -76,6 +76,29 @@ async def build_image(
             found.close()
 
 
+async def find_image(*, engine: Engine | str | None = None, base: str | None = None) -> str | None:
+    """The tag of the sandbox image if it is there; nothing is pulled or built.
+
+    Raises:
+        SandboxUnavailable: There is no engine.
+    """
+    found = engine if isinstance(engine, Engine) else Engine(engine)
+    wanted = base or os.environ.get("ANTIPHON_SANDBOX_BASE") or None
+
+    def work(client: Client) -> str | None:
+        if wanted is not None and not _there(client, wanted):
+            return None
+        origin = "" if wanted is None else str(client.inspect_image(wanted)["Id"])
+        tag = f"{REPOSITORY}:{fingerprint(origin)}"
+        return tag if _there(client, tag) else None
+
+    try:
+        return await found.call(work)
+    finally:
+        if found is not engine:
+            found.close()
+
+
 def logged(line: str) -> None:
     """The progress of a build that nobody watches."""
     logger.info("%s", line)

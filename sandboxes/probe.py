@@ -81,6 +81,7 @@ PROBES: tuple[Probe, ...] = (
     Probe("kernel.handles", "open a file of the host by its number"),
     Probe("kernel.flush", "make the whole machine sync its disks"),
     Probe("kernel.shares", "take what all sandboxes share (aio, inotify, message queues)"),
+    Probe("kernel.filters", "give the kernel filter programs to compile"),
     Probe("kernel.ports", "use ports or segment tables of the machine"),
     Probe("kernel.old_calls", "use the 32-bit tables of system calls"),
     Probe("kernel.terminal", "find a terminal to type into"),
@@ -120,6 +121,7 @@ PROBES: tuple[Probe, ...] = (
     Probe("limits.space", "write bytes or files without end"),
     Probe("limits.processors", "use processors without end"),
     Probe("limits.processes", "start processes without end"),
+    Probe("limits.buffers", "use the kernel's memory by the buffers of sockets"),
     Probe("limits.memory", "use more memory than it has"),
 )
 """All probes, in the order in which they run: those that may end an interpreter come last."""

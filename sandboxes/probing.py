@@ -45,13 +45,16 @@ _COMMON = {
     "_",
 }
 """Environment variables that images and shells set themselves; others come from the host."""
-_DEADLY = ("limits.memory", "limits.processes")
+_DEADLY = ("limits.buffers", "limits.memory", "limits.processes")
 """Probes that held if the sandbox's interpreter, and not what they tried, is the victim."""
 
 _NEIGHBOUR = """
 import ctypes, json, os, socket, subprocess, sys
-_server = socket.create_server(("127.0.0.1", 0))
-_port = _server.getsockname()[1]
+_port = PORT
+try:
+    _server = socket.create_server(("127.0.0.1", _port))
+except OSError:  # no internet sockets in there: there is one thing less to be found
+    _server = None
 _abstract = socket.socket(socket.AF_UNIX)
 _abstract.bind(f"\\0antiphon-{_port}")
 _abstract.listen()
@@ -166,7 +169,8 @@ async def _opened(sandboxes: Sandboxes, memory_limit: str | None) -> Sandbox:
 
 async def _met(sandbox: Sandbox) -> dict[str, int]:
     """Make another sandbox one that could be found."""
-    said = await run(sandbox, _NEIGHBOUR.replace("SEGMENT", str(1 + secrets.randbelow(2**31 - 2))))
+    code = _NEIGHBOUR.replace("SEGMENT", str(1 + secrets.randbelow(2**31 - 2)))
+    said = await run(sandbox, code.replace("PORT", str(20_000 + secrets.randbelow(10_000))))
     found: dict[str, int] = json.loads(said)
     return found
 

@@ -10,6 +10,7 @@ import ctypes
 import errno
 import mmap
 import os
+import socket
 import stat
 
 from .kit import INTEL, REFUSED, Facts, Through, call, denied, each, in_child, number_of, refused
@@ -193,6 +194,19 @@ def shares(facts: Facts) -> str:
         refused("inotify_init1", 0),
         refused("mq_open", b"antiphon", os.O_RDONLY, 0, None),
     ]
+    return each(tried)
+
+
+def filters(facts: Facts) -> str:
+    """Filter programs: compiled ones come out of an amount that the whole machine shares, and
+    without it no other sandbox could start. The programs are empty, and no kernel takes them."""
+    with socket.socket(socket.AF_UNIX) as end:
+        tried = [
+            denied(lambda o=option: end.setsockopt(1, o, bytes(16)), f"option {option}")
+            for option in (26, 50, 51, 52)
+        ]
+    for option in (22, 22 | 1 << 32):  # the kernel cuts the upper half off
+        tried.append(refused("prctl", option, 2, None))
     return each(tried)
 
 

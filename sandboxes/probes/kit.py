@@ -76,6 +76,7 @@ _CALLS: dict[str, tuple[int, int]] = {
     "perf_event_open": (298, 241),
     "pidfd_getfd": (438, 438),
     "pivot_root": (155, 41),
+    "prctl": (157, 167),
     "process_vm_readv": (310, 270),
     "ptrace": (101, 117),
     "quotactl": (179, 60),

@@ -26,6 +26,31 @@ def memory(facts: Facts) -> str:
     return "killed" if done.returncode < 0 else "MemoryError"
 
 
+def buffers(facts: Facts) -> str:
+    """The same in the buffers of sockets on loopback: they are the kernel's, but whose are they?"""
+    script = f"""
+import socket
+server = socket.create_server(("127.0.0.1", 0))
+held, size = [], 0
+while size < {facts.memory * 5 // 4}:
+    held.append(socket.create_connection(server.getsockname()))
+    held.append(server.accept()[0])
+    for end in held[-2:]:
+        end.setblocking(False)
+        try:
+            while True:
+                size += end.send(bytes(1 << 16))
+        except BlockingIOError:
+            pass
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    if done.returncode == 0:
+        raise Through(f"{facts.memory * 5 // 4} bytes are in buffers of the kernel")
+    if done.returncode == -signal.SIGKILL:
+        return "killed"
+    return done.stderr.decode(errors="replace").strip().splitlines()[-1]
+
+
 def processes(facts: Facts) -> str:
     """More processes than anybody needs."""
     children: list[int] = []

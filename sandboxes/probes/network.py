@@ -65,10 +65,14 @@ def internet6(facts: Facts) -> str:
 
 def datagrams(facts: Facts) -> str:
     """A datagram needs no answer to carry data away."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        places = (("192.0.2.1", 53), ("255.255.255.255", 67), ("224.0.0.251", 5353))
-        return each([denied(lambda p=p: sender.sendto(b"?", p), p[0], _NOWHERE) for p in places])
+
+    def send(address: tuple[str, int]) -> int:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            return sender.sendto(b"?", address)
+
+    places = (("192.0.2.1", 53), ("255.255.255.255", 67), ("224.0.0.251", 5353))
+    return each([denied(lambda p=p: send(p), p[0], _NOWHERE) for p in places])
 
 
 def names(facts: Facts) -> str:
@@ -76,7 +80,7 @@ def names(facts: Facts) -> str:
     for name in ("example.com", "host.docker.internal", "metadata.google.internal"):
         try:
             found = socket.getaddrinfo(name, 443)
-        except socket.gaierror as error:
+        except OSError as error:  # a lookup that fails, or that may not even begin
             why = error.strerror
         else:
             raise Through(f"{name} is {found[0][4][0]}")

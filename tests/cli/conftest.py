@@ -1,3 +1,3 @@
 """Every test of the command line may run one, and serve something for it to talk to."""
 
-from .kit import antiphon as antiphon, serving as serving
+from .kit import antiphon as antiphon, no_engine as no_engine, serving as serving

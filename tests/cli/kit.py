@@ -63,6 +63,12 @@ def serving() -> Iterator[Serving]:
 
 
 @pytest.fixture
+def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without a container engine, whatever this one has."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+
+
+@pytest.fixture
 def antiphon(capsys: pytest.CaptureFixture[str]) -> Run:
     """Run a command line through `main`, as the console script does."""
 

@@ -31,6 +31,8 @@ from antiphon.provider import Provider
 
 from .kit import Run, Serving
 
+pytestmark = pytest.mark.usefixtures("no_engine")
+
 if TYPE_CHECKING:
     from cli.chat import Conversation
     from cli.paper import Paper

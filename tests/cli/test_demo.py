@@ -22,6 +22,8 @@ from antiphon.provider import Provider
 
 from .kit import Run, Serving
 
+pytestmark = pytest.mark.usefixtures("no_engine")
+
 if TYPE_CHECKING:
     from cli.rehearsal import Rehearsal, rides
 else:
@@ -199,7 +201,7 @@ def test_a_pace_that_is_none_is_refused(
     ("argv", "said"),
     [
         (["--model", "m", "--base-url", "http://127.0.0.1:9"], "say --sandbox local"),
-        (["--sandbox", "docker"], "not in this version"),
+        (["--sandbox", "docker"], "needs a container sandbox"),
         (["--base-url", "http://127.0.0.1:9"], "need --model"),
         (["--model", "m", "--api", "chat"], "belong to --base-url"),
         (["--model", "nobody"], "ollama:"),

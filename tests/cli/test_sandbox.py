@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
+from pathlib import Path
 
 import pytest
 
@@ -118,3 +119,13 @@ def test_without_an_engine_every_action_says_what_to_do(antiphon: Run, action: s
 @pytest.mark.parametrize("argv", [[], ["nothing"], ["prune", "--json"], ["check", "--base", "x"]])
 def test_words_that_make_no_sense_are_usage_errors(antiphon: Run, argv: list[str]) -> None:
     assert antiphon("sandbox", *argv).code == 2
+
+
+@pytest.mark.usefixtures("engine")
+def test_the_demo_runs_in_a_container_and_draws_a_png(antiphon: Run, tmp_path: Path) -> None:
+    chart = tmp_path / "chart.png"
+    ran = antiphon("demo", "--fast", "--sandbox", "docker", "--chart", str(chart))
+    assert ran.code == 0, ran.err
+    assert "code runs in a container without network" in ran.out
+    assert "two in three are new to the town" in " ".join(ran.out.split())
+    assert chart.read_bytes().startswith(b"\x89PNG")

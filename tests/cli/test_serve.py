@@ -20,6 +20,8 @@ from antiphon.provider import Provider
 
 from .kit import Run, Serving
 
+pytestmark = pytest.mark.usefixtures("no_engine")
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = str(Path(sys.executable).with_name("antiphon"))
 
@@ -208,7 +210,7 @@ def test_the_code_interpreter_is_offered_only_where_a_place_is_named(serving: Se
         (["app_of_mine:app", "--host", "0.0.0.0"], "write Provider(api_keys={...})"),
         (["--upstream", "http://x", "--host", "::"], "say --api-key KEY=NAME, or set"),
         (["--upstream", "http://x", "--api-key", "justakey"], "--api-key: expected KEY=NAME"),
-        (["--upstream", "http://x", "--sandbox", "docker"], "not in this version"),
+        (["--upstream", "http://x", "--sandbox", "docker"], "needs a container sandbox"),
         (["--upstream", "localhost:11434"], "begin it with http://"),
         (["no_such_module"], "there is no module 'no_such_module'"),
         (["app_of_mine.py"], "expected module:app"),
