@@ -11,5 +11,6 @@ from .agent import (
     Instructions as Instructions,
     as_items as as_items,
 )
+from .delegate import ContextPolicy as ContextPolicy, Delegate as Delegate
 from .loop import loop as loop
 from .result import Result as Result

@@ -37,6 +37,7 @@ from antiphon.items import (
 from antiphon.models import Model, resolve
 from antiphon.tools import Context, HostedTool, Offer, Scope
 
+from .delegate import ContextPolicy, Delegate, function_of
 from .loop import MAX_TURNS, loop
 from .result import Result
 
@@ -175,6 +176,41 @@ class Agent(Generic[T]):
             async for event in events:
                 yield event
 
+    def as_tool(
+        self,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        context: ContextPolicy = "fresh",
+    ) -> Delegate:
+        """This agent as a tool of another: a call is a whole run, its items inside one item.
+
+        Args:
+            name: The name that the other's model sees; this agent's own by default.
+            description: What it is good for, in words for that model.
+            context: What it reads: only its input (`fresh`), everything that the caller has
+                read and then its input (`parent`), or what a function of both gives.
+
+        Raises:
+            ConfigurationError: The name cannot be a function's, or there are no words for it.
+        """
+        words = description
+        if words is None and isinstance(self.instructions, str):
+            words = self.instructions.strip().split("\n\n")[0]
+        if not words:
+            raise ConfigurationError(
+                f"Agent({self.name!r}).as_tool: expected a description, since the instructions "
+                "are none or a function: say what it is good for"
+            )
+        try:
+            function = function_of(name or self.name, words)
+        except ValidationError as error:
+            raise ConfigurationError(
+                f"Agent({self.name!r}).as_tool: expected a name of letters, digits, _ and -, at "
+                f"most 64: give one by name=: {error.errors()[0]['msg']}"
+            ) from error
+        return Delegate(self.name, function, self.serve, context)
+
     async def serve(
         self,
         request: CreateResponse,
@@ -184,6 +220,7 @@ class Agent(Generic[T]):
         deps: Any = None,
         ids: Ids | None = None,
         clock: Clock = now,
+        parent: Scope | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Answer a request as this agent: its own tools, instructions and options, and what
         the request adds to them. This is how a Provider serves an agent as a model.
@@ -202,6 +239,7 @@ class Agent(Generic[T]):
             clock=clock,
             max_turns=self.max_turns,
             echo=request,
+            parent=parent,
         )
         async with aclosing(events):
             async for event in events:

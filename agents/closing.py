@@ -42,7 +42,7 @@ def closing(draft: Draft, index: int, reason: str) -> Iterator[Event]:
         index: Its output index.
         reason: Why it was cut; kept on items that have a place for it.
     """
-    item = draft.item()
+    item = _closed_inside(draft, reason)
     item_id = item.id or ""
     for position, passage in sorted(draft.summary.items()):
         if not passage.closed:
@@ -88,6 +88,16 @@ def _written(draft: Draft, item: Item, item_id: str, index: int) -> Iterator[Eve
         yield CodeDone(**at, code=item.code or "")
     elif isinstance(item, CustomToolCall) and "input" not in draft.closed:
         yield CustomInputDone(**at, input=item.input)
+
+
+def _closed_inside(draft: Draft, reason: str) -> Item:
+    """The item as it stands; what a sub-agent left open in it is unfinished, too."""
+    item = draft.item()
+    if draft.child is None:
+        return item
+    inner = [draft.child.drafts[index] for index in sorted(draft.child.drafts)]
+    output = [one.whole or _unfinished(_closed_inside(one, reason), reason) for one in inner]
+    return item.model_copy(update={"output": output})
 
 
 def _unfinished(item: Item, reason: str) -> Item:

@@ -19,6 +19,7 @@ import anyio
 
 from antiphon.errors import ModelError, ScriptError
 from antiphon.items import (
+    AgentCall,
     Clock,
     CreateResponse,
     Event,
@@ -27,12 +28,13 @@ from antiphon.items import (
     Incomplete,
     Item,
     Lowered,
+    Usage,
     lower_at,
     now,
     opening,
 )
 from antiphon.models import Model, ModelRequest
-from antiphon.tools import HostedTool, Offer, Scope
+from antiphon.tools import Allowance, HostedTool, Offer, Scope
 
 from .context import context_of
 from .dispatch import dispatch
@@ -58,6 +60,7 @@ def loop(
     clock: Clock = now,
     max_turns: int = MAX_TURNS,
     echo: CreateResponse | None = None,
+    parent: Scope | None = None,
 ) -> AsyncGenerator[Event, None]:
     """Run a request to its end; canonical events as everything happens.
 
@@ -77,6 +80,7 @@ def loop(
         max_turns: Samplings after which the run ends `incomplete`, reason `max_turns`.
         echo: What the response repeats as its request, where that is not `request` itself
             (an agent adds instructions and tools that are nobody's business).
+        parent: The run that this one is a call of; the count of calls is shared with it.
 
     Raises:
         RequestError: At once, if the request cannot be served as it stands.
@@ -84,7 +88,17 @@ def loop(
     ids = ids or Ids()
     shown = echo or request
     response = opening(shown, id=ids("resp"), created_at=int(clock()), model=model.name)
-    scope = Scope(principal, request, response.id, [*history, *request.items], ids, deps)
+    scope = Scope(
+        principal=principal,
+        request=request,
+        response_id=response.id,
+        items=[*history, *request.items],
+        ids=ids,
+        deps=deps,
+        clock=clock,
+        depth=parent.depth + 1 if parent else 0,
+        allowance=parent.allowance if parent else Allowance(request.max_tool_calls),
+    )
     menu = build_menu(tools, scope, native=getattr(model, "native", ()))
     run = _Run(
         model=model,
@@ -94,7 +108,6 @@ def loop(
         items=cast("list[Item]", scope.items),
         context=context_of(history, request.items),
         telling=Telling(response, clock=clock),
-        calls_left=request.max_tool_calls,
         max_turns=max_turns,
     )
     return _told(run)
@@ -134,8 +147,8 @@ class _Run:
     items: list[Item]
     context: list[Lowered]
     telling: Telling
-    calls_left: int | None
     max_turns: int
+    spoken: int = 0
 
     async def turns(self) -> AsyncGenerator[Event, None]:
         """Turn after turn, and the end."""
@@ -159,6 +172,7 @@ class _Run:
                         yield event
                 for event in self.telling.close("it was never finished", first=first):
                     yield event
+                self._count_usage(first)
                 end = self._after(turn)
             if end is not None:
                 for event in end:
@@ -177,7 +191,7 @@ class _Run:
             instructions=asked.instructions,
             tools=self.menu.functions,
             tool_choice=self.choice.lowered(),
-            max_output_tokens=None if left is None else left - self.telling.usage.output_tokens,
+            max_output_tokens=None if left is None else left - self.spoken,
             original=asked,
             ids=self.scope.ids,
             memo=memo,
@@ -188,7 +202,9 @@ class _Run:
         ending = turn.ending
         if ending is None:
             raise ModelError("the model never said that it had ended", code="stream_cut")
-        self.telling.usage = self.telling.usage + ending.response.usage
+        used = ending.response.usage or Usage()
+        self.telling.usage = self.telling.usage + used
+        self.spoken += used.output_tokens
         if isinstance(ending, Failed):
             fault = ending.response.error
             if fault is None:
@@ -227,10 +243,8 @@ class _Run:
             return reason
         if self.scope.request.parallel_tool_calls is False and position + turn.client_calls > 0:
             return "parallel_tool_calls is false: make one call at a time; make this one again"
-        if self.calls_left is not None:
-            if self.calls_left <= 0:
-                return "max_tool_calls is reached: no more tools run; answer with what you have"
-            self.calls_left -= 1
+        if not self.scope.allowance.take():
+            return "max_tool_calls is reached: no more tools run; answer with what you have"
         return None
 
     def _after(self, turn: Sampling) -> Iterator[Event] | None:
@@ -246,6 +260,14 @@ class _Run:
                 "use a model that honours tool_choice, or leave it out",
             )
         return self.telling.complete()
+
+    def _count_usage(self, first: int) -> None:
+        """Add what the turn's sub-agents used."""
+        drafts = self.telling.fold.drafts
+        for index in range(first, len(drafts)):
+            whole = drafts[index].whole
+            if isinstance(whole, AgentCall):
+                self.telling.usage = self.telling.usage + whole.usage
 
     def _remember(self, first: int) -> None:
         """Put the turn's finished items where the next turn, and the tools, see them."""

@@ -129,9 +129,9 @@ class Screen:
 
     def _agent(self, event: AgentEvent) -> None:
         """Of a sub-agent's own run: which items it makes."""
-        if event.event.get("type") == "response.output_item.added":
+        if isinstance(event.event, ItemAdded):
             self._turn_to(event.output_index)
-            self._paper.status(str(event.event.get("item", {}).get("type", "item")))
+            self._paper.status(event.event.item.type or "item")
 
     def _done(self, event: ItemDone) -> None:
         self._turn_to(event.output_index)

@@ -122,6 +122,7 @@ from .item import (
 from .lower import (
     BUILT_IN as BUILT_IN,
     Lowered as Lowered,
+    answer_of as answer_of,
     error_text as error_text,
     lower as lower,
     lower_at as lower_at,
@@ -180,12 +181,9 @@ from .request import (
 from .response import (
     Fault as Fault,
     IncompleteDetails as IncompleteDetails,
-    InputTokensDetails as InputTokensDetails,
-    OutputTokensDetails as OutputTokensDetails,
     Response as Response,
     ResponseStatus as ResponseStatus,
     TextEcho as TextEcho,
-    Usage as Usage,
     opening as opening,
 )
 from .shell import (
@@ -199,6 +197,11 @@ from .shell import (
     ShellCallOutput as ShellCallOutput,
     ShellOutcome as ShellOutcome,
     ShellOutput as ShellOutput,
+)
+from .usage import (
+    InputTokensDetails as InputTokensDetails,
+    OutputTokensDetails as OutputTokensDetails,
+    Usage as Usage,
 )
 from .wire import (
     Json as Json,

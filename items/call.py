@@ -4,12 +4,16 @@ Source: Open Responses schema (FunctionCall, FunctionCallOutput). The items unde
 `antiphon:` are ours; `provider.view` shows them to other clients in forms they know.
 """
 
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
 from .part import Content
-from .wire import Anything, Json, Maybe, Wire
+from .usage import Usage
+from .wire import Anything, Maybe, Wire
+
+if TYPE_CHECKING:
+    from .item import Item
 
 CallId: TypeAlias = Annotated[str, Field(min_length=1)]
 
@@ -73,15 +77,18 @@ class ToolCall(Wire):
 
 
 class AgentCall(Wire):
-    """A sub-agent's run: its input, its items, what it used, how it ended."""
+    """A sub-agent's run: its input, its own items, what it used, how it ended.
+
+    `error` is what its caller was told when it failed or ended early.
+    """
 
     type: Literal["antiphon:agent_call"] = "antiphon:agent_call"
     id: Maybe[str] = None
     status: str
     agent: str
     input: Anything = None
-    output: list[Json] = []
-    usage: Json | None = None
+    output: list["Item"] = []
+    usage: Usage | None = None
     error: str | None = None
 
 

@@ -9,14 +9,14 @@ numbers last.
 # pyright: reportIncompatibleVariableOverride=false
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 
 from .item import Item
 from .part import Annotation, LogProb, Part
 from .response import Response
-from .wire import Json, Maybe, Wire
+from .wire import Json, Maybe, Wire, type_of
 
 
 class BaseEvent(Wire):
@@ -319,11 +319,19 @@ class ToolProgress(Within):
     fraction: float | None = None
 
 
+def _event_of(value: Any) -> Any:
+    """An event of its own class, out of JSON."""
+    if not isinstance(value, dict):
+        return value
+    kind = type_of(value)
+    return KINDS.get(kind or "", UnknownEvent).model_validate(value)
+
+
 class AgentEvent(Within):
-    """An event of a sub-agent's own run (extension)."""
+    """An event of a sub-agent's own run (extension), numbered in that run."""
 
     type: Literal["antiphon:agent_call.event"] = "antiphon:agent_call.event"
-    event: Json
+    event: Annotated[SerializeAsAny[BaseEvent], BeforeValidator(_event_of)]
 
 
 class ErrorEvent(BaseEvent):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from .event import (
+    AgentEvent,
     AnnotationAdded,
     ArgumentsDelta,
     ArgumentsDone,
@@ -64,7 +65,7 @@ class Passage:
 class Draft:
     """One item in the making: what was added, and what has been said since."""
 
-    __slots__ = ("added", "closed", "fields", "parts", "summary", "whole")
+    __slots__ = ("added", "child", "closed", "fields", "parts", "summary", "whole")
 
     def __init__(self, added: Item) -> None:
         self.added: Item = added
@@ -73,6 +74,7 @@ class Draft:
         self.summary: dict[int, Passage] = {}
         self.fields: dict[str, list[str]] = {}
         self.closed: set[str] = set()
+        self.child: Fold | None = None
 
     def item(self) -> Item:
         """The finished item, or what is known of it so far."""
@@ -83,6 +85,8 @@ class Draft:
             said["content"] = [self.parts[index].finished() for index in sorted(self.parts)]
         if self.summary:
             said["summary"] = [self.summary[index].finished() for index in sorted(self.summary)]
+        if self.child is not None:
+            said["output"] = self.child.output
         return self.added.model_copy(update=said) if said else self.added
 
     def passage(self, index: int, kind: type[Any]) -> Passage:
@@ -179,6 +183,13 @@ def _annotation(fold: Fold, event: AnnotationAdded) -> None:
     passage.annotations.append(event.annotation)
 
 
+def _agent_event(fold: Fold, event: AgentEvent) -> None:
+    """A sub-agent's own event: its items are folded in their turn."""
+    draft = fold.drafts[event.output_index]
+    draft.child = draft.child or Fold()
+    draft.child.add(event.event)
+
+
 def _more_text(kind: type[Any]) -> Handler:
     def handler(fold: Fold, event: TextDelta) -> None:
         fold.drafts[event.output_index].passage(event.content_index, kind).text.append(event.delta)
@@ -228,6 +239,7 @@ _HANDLERS: dict[type[Event], Handler] = {
     SummaryPartAdded: _summary_added,
     SummaryPartDone: _summary_done,
     AnnotationAdded: _annotation,
+    AgentEvent: _agent_event,
     TextDelta: _more_text(OutputText),
     TextDone: _whole_text(OutputText),
     RefusalDelta: _more_text(Refusal),

@@ -138,6 +138,9 @@ Input: TypeAlias = Annotated[
 ]
 """What a request brings: a user's text, or a list of items."""
 
+# A sub-agent's run holds items: the union holds itself, and is complete only here.
+AgentCall.model_rebuild(_types_namespace={"Item": Item})
+
 ITEM: TypeAdapter[Item] = TypeAdapter(Item)
 ITEMS: TypeAdapter[list[Item]] = TypeAdapter(list[Item])
 

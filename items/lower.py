@@ -135,9 +135,13 @@ def _mcp(item: McpCall, call_id: str) -> tuple[Lowered, ...]:
 
 
 def _agent(item: AgentCall, call_id: str) -> tuple[Lowered, ...]:
-    said = [part for part in item.output if part.get("type") == "message"]
-    text = Message.model_validate(said[-1]).text if said else ""
-    return _pair(call_id, item.agent, {"input": item.input}, _outcome(item, text))
+    return _pair(call_id, item.agent, {"input": item.input}, _outcome(item, answer_of(item)))
+
+
+def answer_of(item: AgentCall) -> str:
+    """What a sub-agent said last, which is what its caller reads."""
+    said = [part for part in item.output if isinstance(part, Message)]
+    return said[-1].text if said else ""
 
 
 def _code(item: CodeInterpreterCall, call_id: str) -> tuple[Lowered, ...]:

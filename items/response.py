@@ -20,6 +20,7 @@ from .item import Item
 from .message import Message
 from .part import OutputText
 from .request import CreateResponse, Format, JsonSchemaFormat, ReasoningOptions, TextFormat
+from .usage import Usage
 from .wire import Anything, Json, Maybe, Wire
 
 _T = TypeVar("_T")
@@ -48,48 +49,6 @@ _NEVER_NULL: Final = (
 
 _SECRET: Final = ("authorization", "headers")
 """Where a tool's definition holds credentials."""
-
-
-class InputTokensDetails(Wire):
-    """Where input tokens came from, and how many were written to a cache for later."""
-
-    cached_tokens: int = 0
-    cache_write_tokens: int = 0
-
-
-class OutputTokensDetails(Wire):
-    """What output tokens went to."""
-
-    reasoning_tokens: int = 0
-
-
-class Usage(Wire):
-    """Tokens used, summed over all samplings of a response; unreported ones count 0."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    total_tokens: int = 0
-    input_tokens_details: InputTokensDetails = Field(default_factory=InputTokensDetails)
-    output_tokens_details: OutputTokensDetails = Field(default_factory=OutputTokensDetails)
-
-    def __add__(self, other: "Usage | None") -> "Usage":
-        if other is None:
-            return self
-        return Usage(
-            input_tokens=self.input_tokens + other.input_tokens,
-            output_tokens=self.output_tokens + other.output_tokens,
-            total_tokens=self.total_tokens + other.total_tokens,
-            input_tokens_details=InputTokensDetails(
-                cached_tokens=self.input_tokens_details.cached_tokens
-                + other.input_tokens_details.cached_tokens,
-                cache_write_tokens=self.input_tokens_details.cache_write_tokens
-                + other.input_tokens_details.cache_write_tokens,
-            ),
-            output_tokens_details=OutputTokensDetails(
-                reasoning_tokens=self.output_tokens_details.reasoning_tokens
-                + other.output_tokens_details.reasoning_tokens
-            ),
-        )
 
 
 class Fault(Wire):

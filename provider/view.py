@@ -34,7 +34,6 @@ from antiphon.items import (
     McpApprovalRequest,
     McpCall,
     McpServerTool,
-    Message,
     ProviderFunction,
     Reasoning,
     ReasoningDelta,
@@ -46,6 +45,7 @@ from antiphon.items import (
     ToolProgress,
     UnknownEvent,
     WebSearchCall,
+    answer_of,
     text_of,
 )
 
@@ -158,15 +158,14 @@ def _tool_call(view: View, item: ToolCall) -> Item:
 
 def _agent_call(view: View, item: AgentCall) -> Item:
     if view.extensions:
-        return item
-    said = [Message.model_validate(one) for one in item.output if one.get("type") == "message"]
+        return item.model_copy(update={"output": [view.item(one) for one in item.output]})
     return McpCall(
         id=item.id,
         status=item.status,
         server_label=BUILT_IN,
         name=item.agent,
         arguments=_arguments(item.input),
-        output=said[-1].text if said else None,
+        output=answer_of(item) or None,
         error=_error(item.error),
     )
 
@@ -256,6 +255,18 @@ def _show_extension(view: View, event: Event) -> Event | None:
     return event if view.extensions else None
 
 
+def _show_agent_event(view: View, event: AgentEvent) -> Event | None:
+    """A sub-agent's event, as the client would see it of a run of its own."""
+    if not view.extensions:
+        return None
+    how = _EVENTS.get(type(event.event))
+    inner = event.event if how is None else how(view, event.event.model_copy())
+    if inner is None:
+        return None
+    event.event = inner
+    return event
+
+
 def _show_unknown(view: View, event: UnknownEvent) -> Event | None:
     return event if view.extensions or not event.type.startswith("antiphon:") else None
 
@@ -270,7 +281,7 @@ _EVENTS: dict[type[Any], Callable[[View, Any], Event | None]] = {
     ArgumentsDone: _show_call,
     CodeOutputDelta: _show_extension,
     ToolProgress: _show_extension,
-    AgentEvent: _show_extension,
+    AgentEvent: _show_agent_event,
     UnknownEvent: _show_unknown,
 }
 _EVENTS.update(dict.fromkeys(ResponseEvent.__subclasses__(), _show_response))

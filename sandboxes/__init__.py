@@ -18,6 +18,7 @@ from .image import (
     Progress as Progress,
     build_image as build_image,
     find_image as find_image,
+    image_fingerprint as image_fingerprint,
 )
 from .link import Link as Link, Machine as Machine
 from .local import LocalSandboxes as LocalSandboxes

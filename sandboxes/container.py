@@ -18,7 +18,7 @@ from antiphon.errors import (
 
 from .cell import Cell, Ended
 from .containers import Row
-from .link import Link, Machine
+from .link import Link, Machine, Perishable
 from .runner import names
 from .runner.frames import CODE_LIMIT
 from .sandbox import FILE_LIMIT, CellEvent, FileInfo, Finished, Output, Started
@@ -195,12 +195,15 @@ class Container:
         first = self._machine is None
         machine = self._machine = self._machine or self._bind(self.row)
         try:
-            return await machine.start()
+            link = await machine.start()
         except BaseException:
             if first:
                 self._machine = None
                 await machine.aclose()
             raise
+        if isinstance(link, Perishable) and link.files_lost_before:
+            self._files_lost = True
+        return link
 
     async def _retire(self, session: Session) -> None:
         """Put away a dead interpreter now: its successor starts with the next cell."""

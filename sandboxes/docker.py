@@ -179,21 +179,26 @@ class _DockerMachine:
         self._memory_limit = memory_limit
         self._box: Box | None = None
         self._crashed = float("-inf")
+        self._used = False
 
     async def start(self) -> Link:
+        lost = False
         for last in (False, True):
             if self._box is not None and self._box.gone:
                 self._drop()
+                lost = True
             if self._box is None:
                 self._box = await self._pool.take(MEMORY_LIMITS[self._memory_limit])
             try:
                 key, stream = await self._box.spawn()
             except SandboxUnavailable:
                 self._drop()
+                lost = self._used
                 if last:
                     raise
             else:
-                return _DockerLink(self, self._box, key, stream)
+                self._used = True
+                return _DockerLink(self, self._box, key, stream, lost)
         raise AssertionError("the second try returns or raises")
 
     async def aclose(self) -> None:
@@ -233,7 +238,9 @@ class _DockerMachine:
 class _DockerLink:
     """The stream of one interpreter, and PID 1's hand on it."""
 
-    def __init__(self, machine: _DockerMachine, box: Box, key: str, stream: Stream) -> None:
+    def __init__(
+        self, machine: _DockerMachine, box: Box, key: str, stream: Stream, lost: bool
+    ) -> None:
         self._machine = machine
         self._box = box
         self._key = key
@@ -242,6 +249,7 @@ class _DockerLink:
         self._closing = anyio.Lock()
         self._reason = ""
         self.files_lost = False
+        self.files_lost_before = lost
 
     async def send(self, data: bytes) -> None:
         await self._stream.send(data)

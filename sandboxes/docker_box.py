@@ -7,6 +7,7 @@ the engine. What PID 1 says is checked like everything from inside: a word too m
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +23,8 @@ from .docker_flags import Flags
 from .docker_stream import Stream
 from .docker_way import Way
 from .engine import Client, Engine
+
+logger = logging.getLogger("antiphon.sandboxes")
 
 _LINE = 32 * 1024
 _ANSWER = 3.0
@@ -76,7 +79,10 @@ class Box:
             with CancelScope(shield=True):
                 box.close()
                 await box.remove()
-            raise _unavailable(error, way) from error
+            known = _unavailable(error, way)
+            if known is None:
+                raise
+            raise known from error
         return box
 
     async def prepare(self, modules: tuple[str, ...]) -> None:
@@ -248,12 +254,14 @@ def _create(client: Client, name: str, flags: Flags, image: str, memory: int, wa
 
     arguments = flags.container(client, image=image, memory=memory, folder=way.folder)
     try:
-        client.create_container(name=name, **arguments)
+        made = client.create_container(name=name, **arguments)
     except APIError as error:
         if error.status_code != 409:  # asked a second time, after the engine was restarted
             raise
         _remove(client, name)
-        client.create_container(name=name, **arguments)
+        made = client.create_container(name=name, **arguments)
+    for warning in made.get("Warnings") or ():  # a limit that this engine does not keep
+        logger.warning("the container engine warns: %s", warning)
 
 
 def _remove(client: Client, name: str) -> None:
@@ -273,12 +281,12 @@ def _runs(client: Client, name: str) -> bool:
     return bool(state["Running"])
 
 
-def _unavailable(error: BaseException, way: Way) -> BaseException:
-    """What to raise for a container that did not start; a cancel stays what it is."""
+def _unavailable(error: BaseException, way: Way) -> SandboxUnavailable | None:
+    """What to raise for a container that did not start; None for what says enough, or a cancel."""
     from docker.errors import APIError
 
     if isinstance(error, APIError):
         return SandboxUnavailable(f"The container engine refused: {error.explanation or error}.")
     if isinstance(error, TimeoutError):
         return SandboxUnavailable(f"The sandbox did not start in time. {way.said()}".rstrip())
-    return error
+    return None

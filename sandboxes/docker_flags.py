@@ -52,8 +52,9 @@ class Flags:
             "environment": self._environment(),
             "labels": self.labels,
             "stdin_open": folder is None,
+            "stop_signal": "SIGKILL",  # PID 1 takes no other from anybody
             "host_config": self._host(client, memory=memory, folder=folder),
-        } | ({} if folder is not None else {"tty": False})
+        }
 
     def _environment(self) -> dict[str, str]:
         # Numerical libraries count the host's processors, and start as many threads.

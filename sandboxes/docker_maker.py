@@ -105,7 +105,10 @@ class BoxMaker:
     async def _start(self, tag: str, memory: int) -> Box:
         assert self._parent is not None
         way: Way
-        way = SocketWay(self._parent) if self.transport == "socket" else StreamWay(self._engine)
+        try:
+            way = SocketWay(self._parent) if self.transport == "socket" else StreamWay(self._engine)
+        except (OSError, AttributeError) as error:  # Windows has none; a path may be too long
+            raise SandboxUnavailable(f"No socket for sandboxes can be made: {error}.") from error
         try:
             return await Box.start(
                 self._engine, way, self._flags, image=tag, memory=memory, patience=self._patience

@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,7 @@ class Engine:
         self._place: Place | None = None
         self._client: Client | None = None
         self._limiter: anyio.CapacityLimiter | None = None
+        self._looking = threading.Lock()
 
     @property
     def place(self) -> Place:
@@ -119,11 +121,13 @@ class Engine:
             try:
                 _knock(self.place)
                 return function(client)
-            except (*lost, OSError):  # it was restarted, or went away: the lookup tells which
+            except lost:  # it was restarted, or went away: the lookup tells which
                 if self._client is client:
                     self.close()
         try:
-            return function(self._connected())
+            with self._looking:
+                client = self._client or self._connected()
+            return function(client)
         except lost as error:
             self.close()
             raise SandboxUnavailable(_gone(self._place, error)) from error
@@ -185,9 +189,10 @@ def _knock(place: Place) -> None:
 
 
 def _connection_errors() -> tuple[type[Exception], ...]:
+    """What says that an engine is not there; its own refusals are OSErrors too, and are not."""
     from requests.exceptions import ConnectionError as Refused, Timeout
 
-    return Refused, Timeout
+    return Refused, Timeout, ConnectionError, FileNotFoundError
 
 
 def _gone(place: Place | None, error: Exception) -> str:

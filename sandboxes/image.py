@@ -64,7 +64,7 @@ async def build_image(
             anyio.from_thread.run_sync(progress, line)
 
     def work(client: Client) -> str:
-        tag = f"{REPOSITORY}:{fingerprint(_base_id(client, wanted, say), packages)}"
+        tag = f"{REPOSITORY}:{image_fingerprint(_base_id(client, wanted, say), packages)}"
         if rebuild or not _there(client, tag):
             _build(client, tag, wanted, packages, say)
         return tag
@@ -89,7 +89,7 @@ async def find_image(*, engine: Engine | str | None = None, base: str | None = N
         if wanted is not None and not _there(client, wanted):
             return None
         origin = "" if wanted is None else str(client.inspect_image(wanted)["Id"])
-        tag = f"{REPOSITORY}:{fingerprint(origin)}"
+        tag = f"{REPOSITORY}:{image_fingerprint(origin)}"
         return tag if _there(client, tag) else None
 
     try:
@@ -104,7 +104,7 @@ def logged(line: str) -> None:
     logger.info("%s", line)
 
 
-def fingerprint(base: str, extra: Iterable[str] = ()) -> str:
+def image_fingerprint(base: str, extra: Iterable[str] = ()) -> str:
     """What stands in the tag: a hash of everything the image is made of."""
     digest = hashlib.sha256()
     for name, data in [*_files(), ("base", base.encode()), ("extra", " ".join(extra).encode())]:

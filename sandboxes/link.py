@@ -38,7 +38,12 @@ class Link(Protocol):
 
 @runtime_checkable
 class Perishable(Protocol):
-    """A Link whose end may cost the files too, because its container is replaced with it."""
+    """A Link to a container that may be replaced, and then the files are lost too."""
+
+    @property
+    def files_lost_before(self) -> bool:
+        """Whether the container was replaced to start this interpreter, which nobody has told."""
+        ...
 
     @property
     def files_lost(self) -> bool:

@@ -1,8 +1,8 @@
 """What is tried from inside a sandbox, and must fail: the list of the isolation probes.
 
-The probes themselves are in `probes/`, which runs inside a sandbox, and in `tricks.py`, which tries
-to be tricked by files. `probing.py` runs them. Not here: faults, that is, what a sandbox does when
-its code breaks it; and whether a cell's result is right.
+The probes themselves are in `probes/`, which runs inside a sandbox, in `tricks.py`, which tries to
+be tricked by files, and in `neighbours.py`. `probing.py` runs them. Not here: faults, that is, what
+a sandbox does when its code breaks it; and whether a cell's result is right.
 """
 
 from __future__ import annotations
@@ -118,6 +118,8 @@ PROBES: tuple[Probe, ...] = (
     Probe("files.put_link", "have an upload follow a link"),
     Probe("files.names", "have a name that means something be taken"),
     Probe("files.listing", "put a name that means something into a listing"),
+    Probe("limits.terminals", "take the terminals that all containers share"),
+    Probe("limits.shares", "take what another sandbox needs of its user's limits"),
     Probe("limits.space", "write bytes or files without end"),
     Probe("limits.processors", "use processors without end"),
     Probe("limits.processes", "start processes without end"),

@@ -13,7 +13,7 @@ import secrets
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any
 from antiphon.errors import SandboxError, SandboxNotFound
 
 from .containers import MEMORY_LIMITS
+from .neighbours import shares
 from .probe import PROBES, Finding, Probe, Verdict
 from .sandbox import Finished, Output, Sandbox, Sandboxes
 from .tricks import TRICKS, Tricked, run
@@ -87,8 +88,10 @@ async def probe_isolation(sandboxes: Sandboxes) -> AsyncGenerator[Finding]:
             for probe in PROBES:
                 if probe.id == "files.owner":
                     yield await _owner(sandboxes, first, probe)
+                elif probe.id == "limits.shares":
+                    yield await _judged(probe, shares(first, second))
                 elif probe.group == "files":
-                    yield await _trick(first, probe)
+                    yield await _judged(probe, TRICKS[probe.id.partition(".")[2]](first))
                 else:
                     yield await inside.attempt(probe)
     finally:
@@ -142,9 +145,9 @@ def _read(probe: Probe, said: str) -> Finding:
     return Finding(probe, "unclear", _line(f"it said {said[-200:]!r}"))
 
 
-async def _trick(sandbox: Sandbox, probe: Probe) -> Finding:
+async def _judged(probe: Probe, trying: Awaitable[str]) -> Finding:
     try:
-        return Finding(probe, "held", _line(await TRICKS[probe.id.partition(".")[2]](sandbox)))
+        return Finding(probe, "held", _line(await trying))
     except Tricked as worked:
         return Finding(probe, "open", _line(str(worked)))
     except (SandboxError, RuntimeError) as error:
@@ -198,7 +201,17 @@ def _host() -> Generator[dict[str, Any]]:
             "secret": secret,
             "names": [name for name in os.environ if not _common(name)],
             "process": os.getpid(),
+            "users": _users(),
         }
+
+
+def _users() -> list[int]:
+    """The users of this machine, but those that no person and no service is."""
+    if sys.platform == "win32":
+        return []
+    import pwd
+
+    return [user.pw_uid for user in pwd.getpwall() if user.pw_name != "nobody"]
 
 
 def _common(name: str) -> bool:

@@ -7,9 +7,11 @@ decides who may call what, and when. Not here: loops, models, HTTP.
 
 from antiphon.errors import ModelRetry as ModelRetry, ToolFailed as ToolFailed
 
+from .call import ArgumentsCall as ArgumentsCall, BaseCall as BaseCall
 from .code_interpreter import CodeInterpreter as CodeInterpreter
 from .context import Context as Context, Progress as Progress
 from .hosted import (
+    Allowance as Allowance,
     Call as Call,
     HostedTool as HostedTool,
     Offer as Offer,

@@ -79,8 +79,8 @@ DoneName: TypeAlias = Literal[
 class ArgumentsCall(BaseCall):
     """A call whose item holds its JSON arguments as the model wrote them."""
 
-    delta: ClassVar[DeltaName]
-    done: ClassVar[DoneName]
+    delta: ClassVar[DeltaName] = "antiphon:tool_call_arguments.delta"
+    done: ClassVar[DoneName] = "antiphon:tool_call_arguments.done"
 
     def __init__(self, slot: Slot) -> None:
         super().__init__(slot)

@@ -19,7 +19,7 @@ from antiphon.errors import ModelRetry, ToolError, ToolFailed
 from antiphon.items import Content, Event, ToolCall, ToolProgress
 
 from .arguments import Arguments
-from .call import ArgumentsCall, DeltaName, DoneName
+from .call import ArgumentsCall
 from .context import Progress, context_of
 from .hosted import Scope, Slot
 from .result import RESULT_LIMIT, content_of, misfit, surprise
@@ -51,8 +51,6 @@ class FunctionRun(ArgumentsCall):
     """A call of a provider-run function; its item is `antiphon:tool_call`."""
 
     steps: ClassVar[str] = "antiphon:tool_call"
-    delta: ClassVar[DeltaName] = "antiphon:tool_call_arguments.delta"
-    done: ClassVar[DoneName] = "antiphon:tool_call_arguments.done"
 
     def __init__(self, work: Work, slot: Slot, scope: Scope) -> None:
         super().__init__(slot)

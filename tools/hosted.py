@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from antiphon.items import (
+    Clock,
     CreateResponse,
     Event,
     FunctionCall,
@@ -19,7 +20,26 @@ from antiphon.items import (
     Ids,
     Item,
     ToolDefinition,
+    now,
 )
+
+
+@dataclass(slots=True)
+class Allowance:
+    """How many calls the provider may still run: one count for a response and all runs in it.
+
+    Attributes:
+        left: None for as many as it takes.
+    """
+
+    left: int | None = None
+
+    def take(self) -> bool:
+        """Reserve one call; False when none is left."""
+        if self.left is None:
+            return True
+        self.left -= 1
+        return self.left >= 0
 
 
 @dataclass(slots=True)
@@ -33,6 +53,9 @@ class Scope:
         items: The effective input and everything finished so far, growing as the run goes.
         ids: Where new ids come from.
         deps: What `Agent.run(deps=...)` was given, for `Context`.
+        clock: Gives seconds since 1970.
+        depth: How many runs this one is inside of; 0 for the one that was asked for.
+        allowance: What is left of `max_tool_calls`, shared with the runs inside.
     """
 
     principal: str = "local"
@@ -41,6 +64,9 @@ class Scope:
     items: Sequence[Item] = ()
     ids: Ids = field(default_factory=Ids)
     deps: Any = None
+    clock: Clock = now
+    depth: int = 0
+    allowance: Allowance = field(default_factory=Allowance)
 
 
 @dataclass(frozen=True, slots=True)

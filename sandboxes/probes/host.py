@@ -214,11 +214,11 @@ def filters(facts: Facts) -> str:
 
 
 def user(facts: Facts) -> str:
-    """The user: none of the host's, in no group of the host's."""
+    """The user: not root, none of the host's, in no group but its own."""
     ids = {*os.getresuid(), *os.getresgid(), *os.getgroups()}
-    if ids != {65532}:
+    if len(ids) != 1 or ids & {0, *facts.users}:
         raise Through(f"the ids are {sorted(ids)}")
-    return "65532, and no group but its own"
+    return f"{ids.pop()}, and no group but its own"
 
 
 def neighbour_files(facts: Facts) -> str:

@@ -39,6 +39,8 @@ class Facts:
     """Environment variables of the host that no image sets."""
     process: int
     """The host's process id."""
+    users: list[int]
+    """The ids of the host's users."""
     memory: int
     """Bytes that the sandbox may use."""
     neighbour: dict[str, int]

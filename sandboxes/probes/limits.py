@@ -75,6 +75,20 @@ def processes(facts: Facts) -> str:
     raise Through(f"{_MANY} processes were started")
 
 
+def terminals(facts: Facts) -> str:
+    """Terminals: their number is limited for all containers of the machine together."""
+    held: list[int] = []
+    try:
+        while len(held) < 2 * _MANY:
+            held += os.openpty()
+    except OSError as error:
+        return f"no more after {len(held) // 2}: {error.strerror}"
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+    raise Through(f"{_MANY} terminals were taken")
+
+
 def space(facts: Facts) -> str:
     """Bytes and files, in every folder that can be written to: nothing without an end."""
     found: list[str] = []

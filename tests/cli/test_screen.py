@@ -169,11 +169,12 @@ def test_an_mcp_call_that_failed_shows_its_error() -> None:
 
 def test_a_sub_agent_shows_which_items_it_makes() -> None:
     call = AgentCall(id="ac", status="in_progress", agent="reader")
-    inner = {"type": "response.output_item.added", "item": {"type": "reasoning"}}
+    inner = ItemAdded(output_index=0, item=Reasoning())
+    more = TextDelta(item_id="m", output_index=1, content_index=0, delta="x")
     out = show(
         ItemAdded(output_index=0, item=call),
         AgentEvent(item_id="ac", output_index=0, event=inner),
-        AgentEvent(item_id="ac", output_index=0, event={"type": "response.output_text.delta"}),
+        AgentEvent(item_id="ac", output_index=0, event=more),
     )
     assert out == "\n● antiphon:agent_call reader\n  reasoning\n"
 

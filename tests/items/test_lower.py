@@ -78,7 +78,7 @@ def ran(status: str, **fields: Any) -> ToolCall:
     return ToolCall(id="tc", status=status, name="f", arguments='{"a":1}', **fields)
 
 
-SAID: dict[str, Any] = Message(role="assistant", content=[OutputText(text="done")]).model_dump()
+SAID = Message(role="assistant", content=[OutputText(text="done")])
 PAIRS: list[Item] = [
     *(code(status, outputs=[Logs(logs="1\n")]) for status in ENDS),
     *(code(status, outputs=[]) for status in ENDS),

@@ -19,6 +19,7 @@ from antiphon.items import (
     Created,
     CreateResponse,
     FunctionTool,
+    Item,
     ItemAdded,
     ItemDone,
     McpServerTool,
@@ -147,13 +148,13 @@ def test_an_error_is_in_the_form_of_the_sdk() -> None:
 
 
 def test_an_agent_is_an_mcp_call_with_its_last_words() -> None:
-    said = [json.loads(Message(role="assistant", content=words).to_json()) for words in ("a", "b")]
+    said: list[Item] = [Message(role="assistant", content=words) for words in ("a", "b")]
     item = AgentCall(id="ac_1", status="completed", agent="guide", input="go", output=said)
     seen = shown(item)
     assert (seen["type"], seen["name"], seen["output"]) == ("mcp_call", "guide", "b")
     assert json.loads(seen["arguments"]) == {"input": "go"}
     assert shown(item.model_copy(update={"output": []}))["output"] is None
-    assert FULL.item(item) is item
+    assert FULL.item(item) == item
 
 
 def test_an_approval_is_asked_for_as_mcp_does() -> None:
@@ -196,7 +197,7 @@ def stream() -> list[Any]:
         CallStatus(type="antiphon:tool_call.completed", **at),
         ItemDone(output_index=0, item=CALL),
         CallStatus(type="antiphon:agent_call.completed", **at),
-        AgentEvent(event={"type": "x"}, **at),
+        AgentEvent(event=Created(response=Response(id="r")), **at),
         CodeOutputDelta(stream="stdout", delta="1", **at),
         ReasoningDelta(content_index=0, delta="hm", **at),
         ReasoningDone(content_index=0, text="hm", **at),

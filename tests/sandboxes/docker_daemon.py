@@ -14,6 +14,9 @@ from typing import IO, Any, cast
 
 from .docker_kit import skip
 
+# Apart from this machine's network too: `--bridge none` removes the docker0 that it finds.
+_APART = ["unshare", "--net", "--mount", "--propagation", "private"]
+
 
 class Daemon:
     """A private dockerd, with its own images, containers and containerd, and without networks.
@@ -37,7 +40,7 @@ class Daemon:
             told.bind(str(path))
             told.settimeout(60)
             self._process = subprocess.Popen(
-                ["unshare", "--mount", "--propagation", "private", "sh", "-c", self._command()],
+                [*_APART, "sh", "-c", self._command()],
                 env={**os.environ, "NOTIFY_SOCKET": str(path)},
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,

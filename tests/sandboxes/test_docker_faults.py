@@ -247,6 +247,19 @@ async def test_a_container_removed_between_cells_is_said_by_the_next(
     assert "files are lost" in ran.stderr
 
 
+async def test_a_cell_that_cripples_pid_1_loses_its_container_and_this_is_said(
+    sandboxes: DockerSandboxes,
+) -> None:
+    sandbox = await open_new(sandboxes)
+    await run_ok(sandbox, KEEP)
+    code = "import os, resource\nresource.prlimit(1, resource.RLIMIT_NOFILE, (0, 0))\nos._exit(1)"
+    ran = await run_cell(sandbox, code)
+    assert ran.finished.status == "crashed"
+    after = await run_ok(sandbox, "import os\nprint(os.listdir())")
+    said = ran.error + after.stderr
+    assert after.stdout == "[]\n" and "files are lost" in said, (ran, after)
+
+
 async def test_a_frozen_container_is_given_up(sandboxes: DockerSandboxes) -> None:
     sandbox = await open_new(sandboxes)
     await run_ok(sandbox, KEEP)

@@ -53,7 +53,10 @@ def test_a_container_without_these_fences_is_found_open(docker: None) -> None:
         *(f"host.{name}" for name in ("promotion", "filters", "user", "files", "secrets")),
         *(f"kernel.{name}" for name in ("keys", "trace", "memory", "descriptors", "chroot")),
         *(f"kernel.{name}" for name in ("nodes", "identity", "flush", "shares", "filters")),
-        *(f"limits.{name}" for name in ("space", "processors", "processes", "buffers")),
+        *(
+            f"limits.{name}"
+            for name in ("space", "processors", "processes", "buffers", "terminals")
+        ),
         *(f"network.{name}" for name in ("loopback", "abstract", "raw", "netlink", "families")),
     }
     with_verdicts = found_open(sorted(expected))
@@ -61,7 +64,7 @@ def test_a_container_without_these_fences_is_found_open(docker: None) -> None:
 
 
 def test_every_probe_that_is_written_is_run_and_has_a_name_of_its_own() -> None:
-    written = {f"files.{name}" for name in TRICKS} | {"files.owner"}
+    written = {f"files.{name}" for name in TRICKS} | {"files.owner", "limits.shares"}
     for path in (ROOM / "probes").glob("*.py"):
         for node in ast.parse(path.read_text("utf-8")).body:
             if isinstance(node, ast.FunctionDef) and [a.arg for a in node.args.args] == ["facts"]:
@@ -166,8 +169,9 @@ def test_the_filter_of_calls_refuses_what_it_does_not_name() -> None:
         if rule["action"] == "SCMP_ACT_ALLOW" and not rule.get("args")
         for name in rule["names"]
     }
-    never = "socket socketpair setsockopt prctl clone mknod personality ptrace mount unshare setns keyctl bpf"
-    never += " io_uring_setup io_uring_enter io_uring_register perf_event_open userfaultfd sync"
+    never = "socket socketpair setsockopt prctl clone mknod personality ptrace mount unshare setns"
+    never += " keyctl bpf io_uring_setup io_uring_enter io_uring_register perf_event_open sync"
+    never += " userfaultfd io_setup inotify_init1 mq_open process_vm_readv pidfd_getfd seccomp"
     assert not allowed & {*never.split()}
     assert not any(entry["subArchitectures"] for entry in profile["archMap"])
 

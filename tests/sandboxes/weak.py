@@ -47,6 +47,7 @@ def found_open(places: list[str]) -> dict[str, str]:
             "secret": "the host's",
             "names": ["WEAK_SECRET"],
             "process": os.getpid(),
+            "users": [0],
             "memory": 2**30,
             "neighbour": {},
         }
