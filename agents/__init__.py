@@ -11,6 +11,12 @@ from .agent import (
     Instructions as Instructions,
     as_items as as_items,
 )
-from .delegate import ContextPolicy as ContextPolicy, Delegate as Delegate
+from .delegate import (
+    ContextPolicy as ContextPolicy,
+    Delegate as Delegate,
+    Serve as Serve,
+    function_of as function_of,
+)
 from .loop import loop as loop
+from .menu import build_menu as build_menu
 from .result import Result as Result

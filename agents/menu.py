@@ -177,7 +177,9 @@ def _add_hosted(
     try:
         offers = tool.offers(definition, scope)
     except RequestError as error:
-        error.param = f"{param}.{error.param}" if error.param else param
+        inner, error.param = error.param or "", f"{param}.{error.param}" if error.param else param
+        if inner and error.message.startswith(inner):  # the message names the field, too
+            error.message = f"{param}.{error.message}"
         raise
     for offer in offers:
         menu.add(offer.function.name, offer, offer.function, param)

@@ -138,14 +138,14 @@ class ProviderFunction(Wire):
 
 
 class AgentTool(Wire):
-    """A sub-agent composed by the client (clients that opted in)."""
+    """A sub-agent composed by the client: its own model, instructions and tools."""
 
     type: Literal["antiphon:agent"] = "antiphon:agent"
     name: ToolName
     model: Maybe[str] = None
     instructions: Maybe[str] = None
     description: Maybe[str] = None
-    tools: list[Json] = []
+    tools: list["ToolDefinition"] = []
 
 
 ToolDefinition: TypeAlias = Annotated[
@@ -184,6 +184,9 @@ ToolDefinition: TypeAlias = Annotated[
     ),
 ]
 """Any tool that a request may declare."""
+
+# An inline agent has tools of its own: the union holds itself, and is complete only here.
+AgentTool.model_rebuild()
 
 
 class ToolRef(Wire):

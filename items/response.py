@@ -171,9 +171,7 @@ def _public(tool: ToolDefinition) -> ToolDefinition:
     """A tool as it may be shown: an MCP server's credentials are never sent back or stored."""
     if isinstance(tool, McpServerTool) and (tool.authorization or tool.headers):
         return tool.model_copy(update=dict.fromkeys(_SECRET))
-    if isinstance(tool, AgentTool):
-        return tool.model_copy(update={"tools": [_cleared(inner) for inner in tool.tools]})
-    if isinstance(tool, NamespaceTool):
+    if isinstance(tool, AgentTool | NamespaceTool):
         return tool.model_copy(update={"tools": [_public(inner) for inner in tool.tools]})
     if isinstance(tool, UnknownTool):
         return UnknownTool.model_validate(_cleared(tool.model_dump()))

@@ -5,11 +5,21 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from antiphon.agents import Agent, loop
+from antiphon.agents import Agent, build_menu, loop
 from antiphon.errors import ConfigurationError, RequestError
-from antiphon.items import Clock, CreateResponse, Event, Ids, Item, ToolDefinition
+from antiphon.items import (
+    Clock,
+    CreateResponse,
+    Event,
+    FunctionTool,
+    Ids,
+    Item,
+    ToolDefinition,
+)
 from antiphon.models import Model
-from antiphon.tools import HostedTool, Offer
+from antiphon.tools import HostedTool, Offer, Scope
+
+from .inline import InlineAgents
 
 
 class Upstream(Protocol):
@@ -68,7 +78,7 @@ class Catalogue:
     ) -> None:
         self._default_tools = default_tools
         self._upstream = upstream
-        self._tools = tools
+        self._tools = [*tools, InlineAgents(self)]
         self._named: dict[str, Model | Agent[Any]] = {}
         for one in (*models, *agents):
             if one.name in self._named:
@@ -92,17 +102,34 @@ class Catalogue:
         Raises:
             RequestError: 404 for a name that nobody here has.
         """
-        who = self._find(asked.request.model)
-        given: dict[str, Any] = {
-            "history": asked.history,
-            "principal": asked.principal,
-            "ids": asked.ids,
-            "clock": asked.clock,
-        }
+        return self.serve(
+            asked.request,
+            history=asked.history,
+            principal=asked.principal,
+            ids=asked.ids,
+            clock=asked.clock,
+        )
+
+    def serve(self, request: CreateResponse, **run: Any) -> AsyncGenerator[Event, None]:
+        """The same, for a run of any kind (see `agents.loop` for what `run` may hold)."""
+        who = self.find(request.model)
         if isinstance(who, Agent):
-            return who.serve(asked.request, **given)
-        request = self._with_defaults(asked.request)
-        return loop(request, model=who, tools=self._tools, echo=asked.request, **given)
+            return who.serve(request, **run)
+        full = self._with_defaults(request)
+        return loop(full, model=who, tools=self._tools, echo=request, **run)
+
+    def check(self, request: CreateResponse, scope: Scope) -> None:
+        """Whether a request inside another can be served: its model, and each of its tools.
+
+        Raises:
+            RequestError: It cannot.
+        """
+        who = self.find(request.model)
+        if isinstance(who, Agent):
+            own = [tool for tool in who.tools if not isinstance(tool, FunctionTool)]
+            build_menu(own, scope)
+        else:
+            build_menu(self._tools, scope, native=getattr(who, "native", ()))
 
     def _with_defaults(self, request: CreateResponse) -> CreateResponse:
         declared = {(tool.type, getattr(tool, "name", None)) for tool in request.tools or ()}
@@ -115,7 +142,12 @@ class Catalogue:
             return request
         return request.model_copy(update={"tools": [*(request.tools or []), *added]})
 
-    def _find(self, name: str | None) -> Model | Agent[Any]:
+    def find(self, name: str | None) -> Model | Agent[Any]:
+        """Who has this name.
+
+        Raises:
+            RequestError: Nobody here; `param` is `model`.
+        """
         if name is None and len(self._named) == 1 and self._upstream is None:
             return next(iter(self._named.values()))
         if name is None:

@@ -178,13 +178,17 @@ FATES: list[Row] = [
         "one of the Provider's own functions",
         f"{HERE}::test_functions_by_name",
     ),
+    honoured(
+        "tools: antiphon:agent",
+        "a sub-agent with a model, instructions and tools of its own, all run here",
+        "test_inline_agents.py::test_one_request_runs_an_agent_with_its_own_model_instructions_and_tools",
+    ),
     left_out("mcp", server_label="x", server_url="https://example.com/mcp"),
     left_out("file_search", vector_store_ids=["vs_1"]),
     left_out("web_search"),
     left_out("image_generation"),
     left_out("shell"),
     left_out("custom", name="patch"),
-    left_out("antiphon:agent", name="reader"),
     honoured(
         "tool_choice",
         "enforced when a call would be executed, whatever the model does",
