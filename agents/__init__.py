@@ -11,6 +11,7 @@ from .agent import (
     Instructions as Instructions,
     as_items as as_items,
 )
+from .combine import chain as chain, parallel as parallel, route as route
 from .delegate import (
     ContextPolicy as ContextPolicy,
     Delegate as Delegate,
@@ -20,3 +21,4 @@ from .delegate import (
 from .loop import loop as loop
 from .menu import build_menu as build_menu
 from .result import Result as Result
+from .workflow import Workflow as Workflow, run as run, workflow as workflow

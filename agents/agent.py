@@ -7,7 +7,7 @@ An agent holds no state: what it knows of a conversation is the list of items th
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Generic, TypeAlias, TypeVar, overload
+from typing import Any, Generic, TypeAlias, TypeVar, cast, overload
 
 import anyio
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
@@ -152,7 +152,7 @@ class Agent(Generic[T]):
         if response.status == "failed":
             why = response.error.message if response.error else "it did not say why"
             raise RunError(f"{self.name} failed: {why}", response=response)
-        return Result(self._answer(response), [*items, *response.output], response)
+        return Result(self.answer(response), [*items, *response.output], response)
 
     def run_sync(self, given: AgentInput, *, deps: Any = None) -> Result[T]:
         """`run`, for code that is not async."""
@@ -274,9 +274,14 @@ class Agent(Generic[T]):
         )
         return await words if inspect.isawaitable(words) else words
 
-    def _answer(self, response: Response) -> Any:
+    def answer(self, response: Response) -> T:
+        """What a response of this agent's says: its text, or a value of the output type.
+
+        Raises:
+            OutputError: It does not fit the output type.
+        """
         if self._output is None:
-            return response.output_text
+            return cast("T", response.output_text)
         said = [item for item in response.output if isinstance(item, Message)]
         waiting = [item.name for item in response.output if isinstance(item, FunctionCall)]
         if waiting:

@@ -89,7 +89,7 @@ class Delegate:
 
     def begin(self, call: FunctionCall, slot: Slot, scope: Scope) -> Call:
         """A run is asked for."""
-        return _Run(self, slot, scope)
+        return AgentRun(self.agent, self.serve, slot, scope, context=self.context)
 
 
 def function_of(name: str, description: str) -> FunctionTool:
@@ -109,31 +109,41 @@ def function_of(name: str, description: str) -> FunctionTool:
     )
 
 
-class _Run(BaseCall):
-    """One run of a sub-agent."""
+class AgentRun(BaseCall):
+    """One run of a sub-agent: a model's call of it, or a workflow's.
+
+    Attributes:
+        response: How the run stands; None until it has begun.
+        error: What its caller is told when it failed or ended early.
+    """
 
     steps: ClassVar[str] = "antiphon:agent_call"
 
-    def __init__(self, delegate: Delegate, slot: Slot, scope: Scope) -> None:
+    def __init__(
+        self, agent: str, serve: Serve, slot: Slot, scope: Scope, *, context: ContextPolicy
+    ) -> None:
         super().__init__(slot)
-        self._delegate = delegate
+        self.response: Response | None = None
+        self.error: str | None = None
+        self._agent = agent
+        self._serve = serve
+        self._policy: ContextPolicy = context
         self._scope = scope
         self._arguments = ""
         self._input: str | None = None
         self._output: list[Item] = []
         self._usage: Usage | None = None
-        self._error: str | None = None
 
     def item(self, status: str) -> AgentCall:
         """The receipt so far."""
         return AgentCall(
             id=self.slot.item_id,
             status=status,
-            agent=self._delegate.agent,
+            agent=self._agent,
             input=self._input,
             output=self._output,
             usage=self._usage,
-            error=self._error,
+            error=self.error,
         )
 
     def write(self, delta: str) -> Iterable[Event]:
@@ -147,19 +157,19 @@ class _Run(BaseCall):
 
     def fail(self, reason: str) -> Iterable[Event]:
         """The run fails, or never begins; its caller reads why."""
-        self._error = reason
+        self.error = reason
         return self.end("failed")
 
     async def run(self) -> AsyncIterator[Event]:
         """Run the sub-agent; each of its events is told inside one of ours."""
-        scope, delegate = self._scope, self._delegate
+        scope = self._scope
         reason = self._accept()
         if reason is not None:
             for event in self.fail(reason):
                 yield event
             return
-        request = CreateResponse(model=delegate.agent, input=self._context(), store=False)
-        events = delegate.serve(
+        request = CreateResponse(model=self._agent, input=self._context(), store=False)
+        events = self._serve(
             request,
             principal=scope.principal,
             deps=scope.deps,
@@ -167,15 +177,14 @@ class _Run(BaseCall):
             clock=scope.clock,
             parent=scope,
         )
-        response: Response | None = None
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, ResponseEvent):
-                    response = event.response
+                    self.response = event.response
                 yield AgentEvent(
                     item_id=self.slot.item_id, output_index=self.slot.output_index, event=event
                 )
-        for event in self._ended(response):
+        for event in self._ended():
             yield event
 
     def _accept(self) -> str | None:
@@ -191,15 +200,16 @@ class _Run(BaseCall):
     def _context(self) -> list[Item]:
         """What the sub-agent reads."""
         words = self._input or ""
-        policy = self._delegate.context
+        policy = self._policy
         if policy == "fresh":
             return [Message(role="user", content=words)]
         if policy == "parent":
             return [*self._scope.items, Message(role="user", content=words)]
         return list(policy(self._scope.items, words))
 
-    def _ended(self, response: Response | None) -> Iterable[Event]:
+    def _ended(self) -> Iterable[Event]:
         """How the run went, as its caller is told."""
+        response = self.response
         if response is None:
             return self.fail("it never began")
         self._output, self._usage = response.output, response.usage

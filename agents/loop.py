@@ -100,17 +100,10 @@ def loop(
         allowance=parent.allowance if parent else Allowance(request.max_tool_calls),
     )
     menu = build_menu(tools, scope, native=getattr(model, "native", ()))
-    run = _Run(
-        model=model,
-        menu=menu,
-        choice=Choice(menu, request.tool_choice),
-        scope=scope,
-        items=cast("list[Item]", scope.items),
-        context=context_of(history, request.items),
-        telling=Telling(response, clock=clock),
-        max_turns=max_turns,
-    )
-    return _told(run)
+    choice = Choice(menu, request.tool_choice)
+    context = context_of(history, request.items)
+    telling = Telling(response, clock=clock)
+    return _told(_Run(model, menu, choice, scope, context, telling, max_turns))
 
 
 async def _told(run: "_Run") -> AsyncGenerator[Event, None]:
@@ -144,7 +137,6 @@ class _Run:
     menu: Menu
     choice: Choice
     scope: Scope
-    items: list[Item]
     context: list[Lowered]
     telling: Telling
     max_turns: int
@@ -274,5 +266,5 @@ class _Run:
         drafts = self.telling.fold.drafts
         for index in range(first, len(drafts)):
             item = drafts[index].item()
-            self.context.extend(lower_at(item, len(self.items)))
-            self.items.append(item)
+            self.context.extend(lower_at(item, len(self.scope.items)))
+            cast("list[Item]", self.scope.items).append(item)

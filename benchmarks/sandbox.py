@@ -67,7 +67,7 @@ def limited(case: str, seconds: list[float], limit: float) -> Row:
 
 async def warm_cells(table: Table, peers: dict[str, Child], rounds: int) -> None:
     """Cells of a line each, in sandboxes that have run one."""
-    times = 50
+    times = 200
     ours: dict[str, list[float]] = {"socket": [], "stream": [], "local": []}
     theirs: dict[str, list[float]] = {name: [] for name in PEERS if name != "run"}
     async with (

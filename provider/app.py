@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
-from antiphon.agents import Agent
+from antiphon.agents import Agent, Workflow
 from antiphon.errors import ConfigurationError, RequestError
 from antiphon.items import Clock, CreateResponse, Ids, Include, ToolDefinition, now
 from antiphon.models import Model
@@ -43,6 +43,7 @@ class Provider:
     Args:
         models: Models that requests may name.
         agents: Agents, each served as a model of its name.
+        workflows: Workflows, likewise; the models of their agents are for their owner to close.
         tools: What can be run here: `@tool` functions and hosted tools. Requests ask for them.
         upstream: Where model names lead that are none of these.
         api_keys: Key -> principal. Without keys only this machine is served.
@@ -66,6 +67,7 @@ class Provider:
         *,
         models: Sequence[Model] = (),
         agents: Sequence[Agent[Any]] = (),
+        workflows: Sequence[Workflow[Any]] = (),
         tools: Sequence[Offer | HostedTool] = (),
         upstream: Upstream | None = None,
         api_keys: Mapping[str, str] | None = None,
@@ -83,6 +85,7 @@ class Provider:
         catalogue = Catalogue(
             models=_checked(models, Model, "models"),
             agents=_checked(agents, Agent, "agents"),
+            workflows=_checked(workflows, Workflow, "workflows"),
             upstream=upstream,
             tools=_tools(tools),
             default_tools=_definitions(default_tools),

@@ -3,9 +3,9 @@
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
-from antiphon.agents import Agent, build_menu, loop
+from antiphon.agents import Agent, Workflow, build_menu, loop
 from antiphon.errors import ConfigurationError, RequestError
 from antiphon.items import (
     Clock,
@@ -42,6 +42,10 @@ class Upstream(Protocol):
         ...
 
 
+Served: TypeAlias = Model | Agent[Any] | Workflow[Any]
+"""Who may answer to a name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """One request on its way into the loop."""
@@ -54,11 +58,12 @@ class Asked:
 
 
 class Catalogue:
-    """Models and agents by name, in one namespace.
+    """Models, agents and workflows by name, in one namespace.
 
     Args:
         models: Models that requests may name.
         agents: Agents, each served as a model of its name.
+        workflows: Workflows, likewise.
         upstream: Where names that are none of these lead.
         tools: What the provider can run for any model.
         default_tools: Definitions added to every request to a model that does not have them.
@@ -72,6 +77,7 @@ class Catalogue:
         *,
         models: Iterable[Model],
         agents: Iterable[Agent[Any]],
+        workflows: Iterable[Workflow[Any]],
         upstream: Upstream | None,
         tools: Sequence[Offer | HostedTool],
         default_tools: Sequence[ToolDefinition],
@@ -79,16 +85,16 @@ class Catalogue:
         self._default_tools = default_tools
         self._upstream = upstream
         self._tools = [*tools, InlineAgents(self)]
-        self._named: dict[str, Model | Agent[Any]] = {}
-        for one in (*models, *agents):
+        self._named: dict[str, Served] = {}
+        for one in (*models, *agents, *workflows):
             if one.name in self._named:
                 raise ConfigurationError(
-                    f"two models or agents are named {one.name!r}: give each its own name"
+                    f"two models, agents or workflows are named {one.name!r}: rename one"
                 )
             self._named[one.name] = one
         if not self._named and upstream is None:
             raise ConfigurationError(
-                "Provider: expected at least one model, agent or upstream, got none"
+                "Provider: expected at least one model, agent, workflow or upstream, got none"
             )
 
     async def names(self) -> list[str]:
@@ -113,7 +119,7 @@ class Catalogue:
     def serve(self, request: CreateResponse, **run: Any) -> AsyncGenerator[Event, None]:
         """The same, for a run of any kind (see `agents.loop` for what `run` may hold)."""
         who = self.find(request.model)
-        if isinstance(who, Agent):
+        if isinstance(who, Agent | Workflow):
             return who.serve(request, **run)
         full = self._with_defaults(request)
         return loop(full, model=who, tools=self._tools, echo=request, **run)
@@ -128,6 +134,8 @@ class Catalogue:
         if isinstance(who, Agent):
             own = [tool for tool in who.tools if not isinstance(tool, FunctionTool)]
             build_menu(own, scope)
+        elif isinstance(who, Workflow):
+            who.check(request)
         else:
             build_menu(self._tools, scope, native=getattr(who, "native", ()))
 
@@ -142,7 +150,7 @@ class Catalogue:
             return request
         return request.model_copy(update={"tools": [*(request.tools or []), *added]})
 
-    def find(self, name: str | None) -> Model | Agent[Any]:
+    def find(self, name: str | None) -> Served:
         """Who has this name.
 
         Raises:
@@ -173,7 +181,8 @@ class Catalogue:
 
     async def aclose(self) -> None:
         """Give back every model's connections."""
-        models = [one.model if isinstance(one, Agent) else one for one in self._named.values()]
+        named = [one for one in self._named.values() if not isinstance(one, Workflow)]
+        models = [one.model if isinstance(one, Agent) else one for one in named]
         async with AsyncExitStack() as open_still:  # one that cannot be closed stops no other
             if self._upstream is not None:
                 open_still.push_async_callback(self._upstream.aclose)

@@ -10,6 +10,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Self
 
 import anyio
@@ -91,11 +92,8 @@ class DockerSandboxes(Backend):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         share = max(1, live * 3 // 4) if share is None else share
-        sizes = (cpus, pids, disk_size, disk_files, live, share)
-        if min(*sizes, timeout, grace, patience, idle, file_size) <= 0 or warm < 0:
-            raise ConfigurationError(
-                "Expected every limit and time of DockerSandboxes above 0, and warm at least 0."
-            )
+        _check(cpus, pids, disk_size, disk_files, live, share, timeout, grace, patience, idle)
+        _check(file_size, warm + 1, 1 if memory is None else memory)
         check_limit(memory_limit)
         limits = Limits(timeout=timeout, grace=grace, patience=patience, file_size=file_size)
         super().__init__(limits=limits, live=live, idle=idle, clock=clock)
@@ -112,17 +110,15 @@ class DockerSandboxes(Backend):
             runtime=runtime,
             labels={OWNER_LABEL: self.owner},
         )
-        packages = tuple(extra)
-
-        async def tag() -> str:
-            if image is not None:
-                return image
-            return await build_image(
-                engine=self._engine, base=base, extra=packages, progress=progress or logged
-            )
-
+        build = partial(
+            build_image,
+            engine=self._engine,
+            base=base,
+            extra=tuple(extra),
+            progress=progress or logged,
+        )
         self._maker = BoxMaker(
-            self._engine, flags, image=tag, transport=transport, patience=patience
+            self._engine, flags, image=image or build, transport=transport, patience=patience
         )
         self._pool = Pool(self._maker, memory=MEMORY_LIMITS[memory_limit], budget=memory, warm=warm)
 
@@ -277,6 +273,13 @@ class _DockerLink:
                     self._reason = self._machine.explain(death)
                     self.files_lost = self._machine.judge(self._box, death, crashed=crashed)
         return self._reason
+
+
+def _check(*numbers: float) -> None:
+    if min(numbers) <= 0:
+        raise ConfigurationError(
+            "Expected every limit and time of DockerSandboxes above 0, and warm at least 0."
+        )
 
 
 def _verdict(status: int | None) -> str:

@@ -19,7 +19,6 @@ from anyio import BrokenResourceError, CancelScope, ClosedResourceError
 
 from antiphon.errors import SandboxUnavailable
 
-from .docker_flags import Flags
 from .docker_stream import Stream
 from .docker_way import Way
 from .engine import Client, Engine
@@ -61,16 +60,24 @@ class Box:
 
     @classmethod
     async def start(
-        cls, engine: Engine, way: Way, flags: Flags, *, image: str, memory: int, patience: float
+        cls,
+        engine: Engine,
+        way: Way,
+        create: Callable[[Client, str], dict[str, Any]],
+        *,
+        memory: int,
+        patience: float,
     ) -> Box:
         """Create and start a container, and wait for its PID 1. Takes the way over.
+
+        `create` makes a container of a given name, and returns what the engine says.
 
         Raises: SandboxUnavailable, with everything given back.
         """
         name = f"antiphon-{secrets.token_hex(6)}"
         box = cls(engine, way, name, memory)
         try:
-            await engine.call(lambda client: _create(client, name, flags, image, memory, way))
+            await engine.call(lambda client: _create(client, name, create))
             await way.before(name)
             await engine.call(lambda client: client.start(name))
             with anyio.fail_after(patience):
@@ -249,17 +256,16 @@ async def _first(stream: Any, ended: Any) -> Stream:
                 task.exception()  # seen: or asyncio complains about it later
 
 
-def _create(client: Client, name: str, flags: Flags, image: str, memory: int, way: Way) -> None:
+def _create(client: Client, name: str, create: Callable[[Client, str], dict[str, Any]]) -> None:
     from docker.errors import APIError
 
-    arguments = flags.container(client, image=image, memory=memory, folder=way.folder)
     try:
-        made = client.create_container(name=name, **arguments)
+        made = create(client, name)
     except APIError as error:
         if error.status_code != 409:  # asked a second time, after the engine was restarted
             raise
         _remove(client, name)
-        made = client.create_container(name=name, **arguments)
+        made = create(client, name)
     for warning in made.get("Warnings") or ():  # a limit that this engine does not keep
         logger.warning("the container engine warns: %s", warning)
 

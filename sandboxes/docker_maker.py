@@ -9,14 +9,14 @@ import logging
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import anyio
 
 from antiphon.errors import SandboxUnavailable
 
 from .docker_box import Box
-from .docker_flags import Flags
+from .docker_flags import OWNER_LABEL, Flags, new_user
 from .docker_owner import sweep
 from .docker_way import SocketWay, StreamWay, Way, socket_parent
 from .engine import Client, Engine
@@ -28,14 +28,14 @@ logger = logging.getLogger("antiphon.sandboxes")
 
 
 class BoxMaker:
-    """Makes boxes of one kind. `image` gives the tag of the image, building it if need be."""
+    """Makes boxes of one kind. `image` is a tag, or gives one, building the image if need be."""
 
     def __init__(
         self,
         engine: Engine,
         flags: Flags,
         *,
-        image: Callable[[], Awaitable[str]],
+        image: str | Callable[[], Awaitable[str]],
         transport: Transport,
         patience: float,
     ) -> None:
@@ -43,19 +43,20 @@ class BoxMaker:
         """How containers are reached; `auto` until the first one has been."""
         self._engine = engine
         self._flags = flags
+        self._owner = flags.labels[OWNER_LABEL]
         self._image = image
         self._patience = patience
         self._parent: Path | None = None
         self._preparing = anyio.Lock()
-        self._memory = 0
+        self._info: dict[str, Any] = {}
         self._tag: str | None = None
 
     async def memory(self) -> int:
         """Bytes of memory the engine has. Raises: SandboxUnavailable."""
-        if not self._memory:
+        if not self._info:
             async with self._preparing:
-                self._memory = await self._engine.call(_memory)
-        return self._memory
+                self._info = await self._engine.call(lambda client: client.info())
+        return int(self._info["MemTotal"])
 
     async def make(self, memory: int) -> Box:
         """A new box with so many bytes of memory. Raises: SandboxUnavailable."""
@@ -78,10 +79,10 @@ class BoxMaker:
             swept = await self._engine.call(sweep)
             if swept:
                 logger.info("removed %d sandboxes whose provider is gone", swept)
-            self._memory = await self._engine.call(_memory)
-            self._parent = socket_parent()
+            self._info = await self._engine.call(lambda client: client.info())
+            self._parent = socket_parent(self._owner)
         if self._tag is None:
-            self._tag = await self._image()
+            self._tag = self._image if isinstance(self._image, str) else await self._image()
         return self._tag
 
     async def _probe(self, tag: str, memory: int) -> Box:
@@ -109,14 +110,18 @@ class BoxMaker:
             way = SocketWay(self._parent) if self.transport == "socket" else StreamWay(self._engine)
         except (OSError, AttributeError) as error:  # Windows has none; a path may be too long
             raise SandboxUnavailable(f"No socket for sandboxes can be made: {error}.") from error
+        user = new_user(self._info)
+
+        def create(client: Client, name: str) -> dict[str, Any]:
+            options = self._flags.container(
+                client, image=tag, user=user, memory=memory, folder=way.folder
+            )
+            return client.create_container(name=name, **options)
+
         try:
             return await Box.start(
-                self._engine, way, self._flags, image=tag, memory=memory, patience=self._patience
+                self._engine, way, create, memory=memory, patience=self._patience
             )
         except SandboxUnavailable:
             self._tag = None  # the image may have been removed: look again next time
             raise
-
-
-def _memory(client: Client) -> int:
-    return int(client.info()["MemTotal"])

@@ -20,6 +20,7 @@ from urllib.parse import quote, urlsplit
 from antiphon.errors import SandboxUnavailable
 
 from .docker_flags import RUNNER
+from .docker_owner import is_orphan
 from .docker_stream import HijackedStream, Stream
 from .engine import Client, Engine, Place
 
@@ -212,7 +213,18 @@ def _secure(place: Place) -> ssl.SSLContext:
     return context
 
 
-def socket_parent() -> Path:
-    """A private folder for the sockets of one pool; short, for socket paths are."""
-    root = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
-    return Path(tempfile.mkdtemp(prefix="antiphon-", dir=root))
+def socket_parent(owner: str) -> Path:
+    """A private folder for the sockets of one owner; those of owners that are gone are removed."""
+    root = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+    if not os.access(root, os.W_OK) or not root.is_absolute():
+        root = Path(tempfile.gettempdir())
+    for mark in root.glob("antiphon-*/owner"):
+        try:
+            gone = mark.stat().st_uid == os.getuid() and is_orphan(mark.read_text("utf-8"))
+        except OSError:
+            continue
+        if gone:
+            shutil.rmtree(mark.parent, ignore_errors=True)
+    parent = Path(tempfile.mkdtemp(prefix="antiphon-", dir=root))
+    (parent / "owner").write_text(owner, "utf-8")
+    return parent

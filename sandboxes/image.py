@@ -139,12 +139,14 @@ def _base_id(client: Client, base: str | None, say: Progress) -> str:
         from docker.errors import APIError
 
         try:
+            failure = ""
             for step in client.pull(base, stream=True, decode=True):
-                if "error" in step:
-                    raise SandboxUnavailable(_no_base(base, str(step["error"])))
+                failure = failure or str(step.get("error", ""))
                 say(f"{step.get('id', '')} {step.get('status', '')}".strip())
         except APIError as error:
             raise SandboxUnavailable(_no_base(base, str(error.explanation))) from error
+        if failure:
+            raise SandboxUnavailable(_no_base(base, failure))
     return str(client.inspect_image(base)["Id"])
 
 
@@ -180,14 +182,16 @@ def _build(client: Client, tag: str, base: str | None, extra: list[str], say: Pr
         forcerm=True,
     )
     log: list[str] = []
-    for step in steps:
+    failure = ""
+    for step in steps:  # to its end, whatever it says: else its connection stays open
         for line in str(step.get("stream") or step.get("status") or "").splitlines():
             if line.strip():
                 log = [*log[-20:], line]
                 say(line)
-        if "error" in step:
-            tail = "\n".join(log)
-            raise SandboxUnavailable(
-                f"The sandbox image cannot be built: {step['error']}\n{tail}\nWhere no registry "
-                "can be reached, name a base that has the packages in ANTIPHON_SANDBOX_BASE."
-            )
+        failure = failure or str(step.get("error", ""))
+    if failure:
+        tail = "\n".join(log)
+        raise SandboxUnavailable(
+            f"The sandbox image cannot be built: {failure}\n{tail}\nWhere no registry can be "
+            "reached, name a base that has the packages in ANTIPHON_SANDBOX_BASE."
+        )

@@ -80,7 +80,7 @@ PROBES: tuple[Probe, ...] = (
     Probe("kernel.log", "read the kernel's log"),
     Probe("kernel.handles", "open a file of the host by its number"),
     Probe("kernel.flush", "make the whole machine sync its disks"),
-    Probe("kernel.shares", "take what all sandboxes share (aio, inotify, message queues)"),
+    Probe("kernel.shares", "use asynchronous I/O, inotify or message queues"),
     Probe("kernel.filters", "give the kernel filter programs to compile"),
     Probe("kernel.ports", "use ports or segment tables of the machine"),
     Probe("kernel.old_calls", "use the 32-bit tables of system calls"),

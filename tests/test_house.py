@@ -21,7 +21,7 @@ ROOMS: dict[str, set[str]] = {
     "sandboxes": set(),
     "items": set(),
 }
-ALONE = {"sandboxes/runner"}
+ALONE = ("sandboxes/runner", "sandboxes/probes")
 """Folders that run inside a sandbox, with the standard library and nothing of ours."""
 
 LONGEST_FILE = 400

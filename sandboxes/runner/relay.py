@@ -14,7 +14,7 @@ import sys
 from typing import NoReturn
 
 USER = 65533
-"""Who relays are; cells are somebody else, and cannot become this."""
+"""Who relays are; cells are never this user, and cannot become it."""
 
 _NAME = "\0antiphon"
 _CREDENTIALS = struct.Struct("3i")

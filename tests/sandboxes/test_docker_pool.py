@@ -184,7 +184,11 @@ anyio.run(main)
 """
 
 
-async def test_a_container_ends_with_its_provider() -> None:
+async def test_a_container_ends_with_its_provider(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+
     def gone(client: Client) -> bool:
         wanted = {"label": [f"antiphon.owner={owner}"]}
         return not client.containers(all=True, filters=wanted)
@@ -193,9 +197,22 @@ async def test_a_container_ends_with_its_provider() -> None:
         command = [sys.executable, "-c", ORPHAN]
         ran = await anyio.run_process(command, check=False, stderr=subprocess.DEVNULL)
         owner = ran.stdout.decode().strip()
-        assert owner
+        assert owner and len(os.listdir(tmp_path)) == 1
         while not await ask(gone):
             pass
+        async with docker_sandboxes() as sandboxes:  # the next one cleans up its sockets
+            await run_ok(await open_new(sandboxes), "1")
+        assert os.listdir(tmp_path) == []
+
+
+async def test_no_two_sandboxes_are_the_same_user() -> None:
+    with anyio.fail_after(60):
+        async with docker_sandboxes(warm=1) as sandboxes:
+            await sandboxes.warm_up()
+            users: set[str] = set()
+            for _ in range(3):
+                users.add((await run_ok(await open_new(sandboxes), "!id -u")).stdout)
+    assert len(users) == 3 and all(int(user) >= 10_000 for user in users)
 
 
 async def test_orphans_are_swept_before_the_first_sandbox_and_others_are_left() -> None:

@@ -1,0 +1,278 @@
+"""Flow: one run of a workflow, from its first event to its last.
+
+Above: `workflow` (what is run, and `run`, by which its function calls agents). Below: `delegate`
+(a child's whole run as one call) and `telling`. The function works in a task of its own; all
+that it causes comes through one queue to one generator, which numbers and folds it.
+"""
+
+import logging
+import math
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import aclosing
+from contextvars import ContextVar
+from typing import Any, Final, TypeAlias, cast
+
+import anyio
+from pydantic_core import to_json
+
+from antiphon.errors import (
+    AntiphonError,
+    ConfigurationError,
+    OutputError,
+    RequestError,
+    RunError,
+    ScriptError,
+)
+from antiphon.items import (
+    AgentCall,
+    AgentEvent,
+    Event,
+    Fault,
+    Item,
+    ItemAdded,
+    ItemDone,
+    Message,
+    OutputText,
+    PartAdded,
+    PartDone,
+    Response,
+    TextDelta,
+    TextDone,
+)
+from antiphon.tools import Scope, Slot
+
+from .closing import closing
+from .delegate import AgentRun, Serve
+from .telling import Telling
+
+log: logging.Logger = logging.getLogger("antiphon.agents")
+
+WAITING: Final = 64
+"""Events of children that may wait to be told; a child with more of them waits, too."""
+
+SHOWN: Final = 1000
+"""Characters of an exception's text that a response repeats."""
+
+_Entry: TypeAlias = Event | int
+"""What the function causes: an event, or the index of a call that it gave up."""
+
+CURRENT: ContextVar["Flow | None"] = ContextVar("antiphon_flow", default=None)
+"""The flow that the code which runs now is the function of."""
+
+
+class Flow:
+    """One run of a workflow.
+
+    Args:
+        name: The workflow's.
+        scope: The run, as its children know it.
+        telling: Of the workflow's own response.
+    """
+
+    def __init__(self, name: str, scope: Scope, telling: Telling) -> None:
+        self._name = name
+        self._scope = scope
+        self._telling = telling
+        self._send, self._receive = anyio.create_memory_object_stream[_Entry](math.inf)
+        self._room = anyio.Semaphore(WAITING, fast_acquire=True)
+        self._calls = 0
+        self._over = False
+        self._text: str | None = None
+        self._error: Exception | None = RuntimeError("it was cancelled from inside")
+
+    async def events(
+        self, function: Callable[[Any], Coroutine[Any, Any, object]], given: object
+    ) -> AsyncGenerator[Event, None]:
+        """The whole run with its beginning, and with its true end whatever happens."""
+        with self._send, self._receive:
+            for event in self._telling.begin():
+                yield event
+            try:
+                async with aclosing(self._working(function, given)) as events:
+                    async for event in events:
+                        yield event
+            except anyio.get_cancelled_exc_class():
+                for event in self._rest():
+                    yield event
+                for event in self._telling.cancel():
+                    yield event
+                raise
+            for event in self._ending():
+                yield event
+
+    async def call(self, agent: str, serve: Serve, items: Sequence[Item]) -> Response:
+        """Run a child as one item of this response.
+
+        Raises:
+            RunError: It failed, was cut, or could not begin.
+            ConfigurationError: The function has returned already.
+        """
+        if self._over:
+            raise self._late()
+        slot = Slot(self._scope.ids.item("antiphon:agent_call"), self._calls)
+        self._calls += 1
+
+        def read(_: Sequence[Item], __: str) -> Sequence[Item]:
+            return items
+
+        call = AgentRun(agent, serve, slot, self._scope, context=read)
+        self._post(call.open())
+        call.ready(to_json({"input": words_of(items)}).decode())
+        around = CURRENT.set(None)  # what a child's own tools run is no call of this function
+        try:
+            await self._pump(call)
+        except anyio.get_cancelled_exc_class():
+            self._post([slot.output_index])
+            raise
+        except RequestError as error:
+            self._post(call.refuse(error.message))
+        except Exception as error:
+            self._post(call.refuse(f"{agent} broke: {type(error).__name__}"))
+            raise
+        finally:
+            CURRENT.reset(around)
+        if call.error is not None or call.response is None:
+            why = call.error or "it never began"
+            raise RunError(f"{agent} failed: {why}", response=call.response or self.fault(why))
+        return call.response
+
+    def fault(self, message: str) -> Response:
+        """The response of what never began."""
+        fault = Fault(code="not_run", message=message)
+        return Response(id=self._scope.ids("resp"), model=self._name, status="failed", error=fault)
+
+    async def _pump(self, call: AgentRun) -> None:
+        """Run the child, no faster than its events are told."""
+        if not self._scope.allowance.take():
+            self._post(call.refuse("max_tool_calls is reached: no more agents run"))
+            return
+        events = cast("AsyncGenerator[Event, None]", call.run())
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, AgentEvent):
+                    await self._room.acquire()
+                self._post([event])
+
+    def _post(self, entries: Iterable[_Entry]) -> None:
+        """Queue what is to be told. It never waits, so no cancellation can come between."""
+        for entry in entries:
+            if self._over:
+                raise self._late()
+            self._send.send_nowait(entry)
+
+    def _late(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"run: workflow {self._name!r} has returned already: await every run before that, "
+            "in a task group that the function itself opens"
+        )
+
+    async def _working(
+        self, function: Callable[[Any], Coroutine[Any, Any, object]], given: object
+    ) -> AsyncGenerator[Event, None]:
+        """The events that the function causes, while it works in a task of its own."""
+        left: GeneratorExit | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._work, function, given)
+            try:
+                async for entry in self._receive:
+                    for event in self._tell(entry):
+                        yield event
+            except GeneratorExit as error:
+                left = error  # raised outside: a task group would put it into a group
+                tasks.cancel_scope.cancel()
+        if left is not None:
+            raise left
+
+    async def _work(
+        self, function: Callable[[Any], Coroutine[Any, Any, object]], given: object
+    ) -> None:
+        CURRENT.set(self)
+        try:
+            self._text = _text_of(await function(given))
+            self._error = None
+        except Exception as error:
+            self._error = _innermost(error)
+        finally:
+            self._over = True
+            self._send.close()
+
+    def _rest(self) -> Iterator[Event]:
+        """What was queued when a cancellation came."""
+        while True:
+            try:
+                entry = self._receive.receive_nowait()
+            except (anyio.WouldBlock, anyio.EndOfStream):
+                return
+            yield from self._tell(entry)
+
+    def _tell(self, entry: _Entry) -> Iterator[Event]:
+        if isinstance(entry, int):
+            draft = self._telling.fold.drafts[entry]
+            if draft.whole is None:
+                for event in closing(draft, entry, "cancelled"):
+                    yield self._telling.tell(event)
+            return
+        if isinstance(entry, AgentEvent):
+            self._room.release()
+        elif isinstance(entry, ItemDone) and isinstance(entry.item, AgentCall):
+            self._telling.usage = self._telling.usage + entry.item.usage
+        yield self._telling.tell(entry)
+
+    def _ending(self) -> Iterator[Event]:
+        """The answer and the end; or why there is none.
+
+        Raises:
+            ScriptError: A script ran out: a test is wrong, not the run.
+        """
+        error = self._error
+        if isinstance(error, ScriptError):
+            raise error
+        if error is not None:
+            yield from self._telling.fail("workflow_failed", self._reason(error))
+            return
+        yield from self._telling.close("its workflow returned before it ended")
+        if self._text is not None:
+            item_id = self._scope.ids.item("message")
+            for event in _message(self._text, item_id, len(self._telling.fold.drafts)):
+                yield self._telling.tell(event)
+        yield from self._telling.complete()
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, RunError | OutputError):
+            return str(error)[:SHOWN]
+        if not isinstance(error, AntiphonError):
+            log.error("workflow %s broke", self._name, exc_info=error)
+        return f"{type(error).__name__}: {error}"[:SHOWN]
+
+
+def words_of(items: Sequence[Item]) -> str:
+    """The text of the last user message; empty where there is none."""
+    said = [item for item in items if isinstance(item, Message) and item.role == "user"]
+    return said[-1].text if said else ""
+
+
+def _text_of(value: object) -> str | None:
+    """What a function returned, as a message says it."""
+    return value if value is None or isinstance(value, str) else to_json(value).decode()
+
+
+def _innermost(error: Exception) -> Exception:
+    """The first error of a task group's: what made it end."""
+    while isinstance(error, ExceptionGroup):
+        error = cast("ExceptionGroup[Exception]", error).exceptions[0]
+    return error
+
+
+def _message(text: str, item_id: str, index: int) -> Iterator[Event]:
+    """One message, told as if it had been streamed."""
+    at: dict[str, Any] = {"item_id": item_id, "output_index": index, "content_index": 0}
+    item = Message(id=item_id, role="assistant", status="in_progress", content=[])
+    part = OutputText(text=text)
+    yield ItemAdded(output_index=index, item=item)
+    yield PartAdded(**at, part=OutputText(text=""))
+    if text:
+        yield TextDelta(**at, delta=text)
+    yield TextDone(**at, text=text)
+    yield PartDone(**at, part=part)
+    done = item.model_copy(update={"status": "completed", "content": [part]})
+    yield ItemDone(output_index=index, item=done)

@@ -1,0 +1,359 @@
+"""`@workflow`: agents composed by code, as one agent to everyone outside.
+
+Above: `combine` (ready-made shapes), `provider` (serves one as a model). Below: `flow`, which
+runs the function. A workflow holds no state, and no model of its own.
+"""
+
+import inspect
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import aclosing
+from typing import (
+    Any,
+    Generic,
+    TypeAlias,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+)
+
+import anyio
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
+
+from antiphon.errors import ConfigurationError, OutputError, RequestError, RunError
+from antiphon.items import (
+    Clock,
+    CreateResponse,
+    Event,
+    Ids,
+    Item,
+    Message,
+    Response,
+    ResponseEvent,
+    now,
+    opening,
+)
+from antiphon.tools import Allowance, Scope
+
+from .agent import Agent, AgentInput, as_items
+from .delegate import ContextPolicy, Delegate, function_of
+from .flow import CURRENT, Flow, words_of
+from .result import Result
+from .telling import Telling
+
+T = TypeVar("T")
+
+Work: TypeAlias = (
+    Callable[[str], Coroutine[Any, Any, T]] | Callable[[list[Item]], Coroutine[Any, Any, T]]
+)
+"""What can be a workflow: an async function of the input's text, or of all its items."""
+
+
+class Workflow(Generic[T]):
+    """An async function that runs agents, in the place of an agent.
+
+    Its response holds an `antiphon:agent_call` item for each `run` of the function, and then
+    what the function returns as one message: text as it is, anything else as JSON; None says
+    nothing. An exception of the function ends the response `failed`, code `workflow_failed`.
+
+    Args:
+        function: Takes the text of the last user message, or every item if its parameter is
+            annotated `list[Item]`.
+        name: What it is called; also its model name when a Provider serves it.
+        description: What it is good for.
+
+    Raises:
+        ConfigurationError: The function cannot be a workflow; the message says why.
+    """
+
+    def __init__(self, function: Work[T], *, name: str, description: str = "") -> None:
+        if not name:
+            raise ConfigurationError('a workflow needs a name: @workflow(name="report")')
+        self.name = name
+        self.description = description
+        self._function = cast("Callable[[Any], Coroutine[Any, Any, T]]", function)
+        hints = _hints(function, name)
+        self._takes_items = _takes_items(function, hints, name)
+        self._output = _adapter(hints.get("return", str), name)
+
+    def __repr__(self) -> str:
+        return f"Workflow(name={self.name!r})"
+
+    async def run(
+        self,
+        given: AgentInput,
+        *,
+        deps: Any = None,
+        ids: Ids | None = None,
+        clock: Clock = now,
+    ) -> Result[T]:
+        """Run to the end; parameters as `Agent.run` has them.
+
+        Raises:
+            RequestError: The input cannot be served as it stands.
+            RunError: The run failed.
+            OutputError: What the function returned is not what its annotation says.
+        """
+        items = as_items(given)
+        response: Response | None = None
+        async for event in self.stream(items, deps=deps, ids=ids, clock=clock):
+            if isinstance(event, ResponseEvent):
+                response = event.response
+        if response is None:
+            raise ConfigurationError("the run gave no events: this is a bug, please report it")
+        if response.status == "failed":
+            why = response.error.message if response.error else "it did not say why"
+            raise RunError(f"{self.name} failed: {why}", response=response)
+        return Result(self.answer(response), [*items, *response.output], response)
+
+    def run_sync(self, given: AgentInput, *, deps: Any = None) -> Result[T]:
+        """`run`, for code that is not async."""
+        return anyio.run(lambda: self.run(given, deps=deps))
+
+    async def stream(
+        self,
+        given: AgentInput,
+        *,
+        deps: Any = None,
+        ids: Ids | None = None,
+        clock: Clock = now,
+    ) -> AsyncGenerator[Event, None]:
+        """Run, and yield every event as it happens; the last one carries the response.
+
+        Raises:
+            RequestError: Before the first event, if the input cannot be served as it stands.
+        """
+        request = CreateResponse(model=self.name, input=as_items(given), store=False)
+        async with aclosing(self.serve(request, deps=deps, ids=ids, clock=clock)) as events:
+            async for event in events:
+                yield event
+
+    def as_tool(
+        self,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        context: ContextPolicy = "fresh",
+    ) -> Delegate:
+        """This workflow as a tool of an agent; parameters as `Agent.as_tool` has them.
+
+        Raises:
+            ConfigurationError: The name cannot be a function's, or there are no words for it.
+        """
+        words = description or self.description
+        if not words:
+            raise ConfigurationError(
+                f"Workflow({self.name!r}).as_tool: expected a description, since the function "
+                "has no docstring: say what it is good for"
+            )
+        try:
+            function = function_of(name or self.name, words)
+        except ValidationError as error:
+            raise ConfigurationError(
+                f"Workflow({self.name!r}).as_tool: expected a name of letters, digits, _ and -, "
+                f"at most 64: give one by name=: {error.errors()[0]['msg']}"
+            ) from error
+        return Delegate(self.name, function, self.serve, context)
+
+    async def serve(
+        self,
+        request: CreateResponse,
+        *,
+        history: Sequence[Item] = (),
+        principal: str = "local",
+        deps: Any = None,
+        ids: Ids | None = None,
+        clock: Clock = now,
+        parent: Scope | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """Answer a request as this workflow; parameters as `loop` has them.
+
+        The request's sampling fields and instructions are echoed, no more: the function alone
+        says what its agents are asked. `max_tool_calls` counts their runs and the calls inside.
+
+        Raises:
+            RequestError: At the first step: it declares tools, which nobody here would call,
+                or there is no text for a function that takes one.
+        """
+        self.check(request)
+        given = self._given([*history, *request.items])
+        ids = ids or Ids()
+        response = opening(request, id=ids("resp"), created_at=int(clock()), model=self.name)
+        scope = Scope(
+            principal=principal,
+            request=request,
+            response_id=response.id,
+            items=[*history, *request.items],
+            ids=ids,
+            deps=deps,
+            clock=clock,
+            depth=parent.depth + 1 if parent else 0,
+            allowance=parent.allowance if parent else Allowance(request.max_tool_calls),
+        )
+        flow = Flow(self.name, scope, Telling(response, clock=clock))
+        async with aclosing(flow.events(self._function, given)) as events:
+            async for event in events:
+                yield event
+
+    def answer(self, response: Response) -> T:
+        """What a response of this workflow's says, as the type that the function returns.
+
+        Raises:
+            OutputError: It does not fit that type.
+        """
+        said = [item.text for item in response.output if isinstance(item, Message)]
+        if self._output is None:
+            return cast("T", said[-1] if said else None)
+        try:
+            return self._output.validate_json(said[-1] if said else "null")
+        except ValidationError as error:
+            raise OutputError(
+                f"{self.name}: expected the function to return what its annotation says: {error}",
+                response=response,
+            ) from error
+
+    def check(self, request: CreateResponse) -> None:
+        """Whether a request asks for nothing that a workflow cannot give.
+
+        Raises:
+            RequestError: It declares tools, or demands a call.
+        """
+        if request.tools:
+            raise RequestError(
+                f"tools: expected none, got {len(request.tools)}: {self.name!r} is a workflow, "
+                "whose agents have their own tools: leave them out",
+                param="tools",
+                code="unsupported_parameter",
+            )
+        if request.tool_choice not in (None, "auto", "none"):
+            raise RequestError(
+                "tool_choice demands a call, but a workflow calls no tools: leave it out",
+                param="tool_choice",
+                code="no_tools",
+            )
+
+    def _given(self, items: list[Item]) -> str | list[Item]:
+        if self._takes_items:
+            return items
+        words = words_of(items)
+        if not words:
+            raise RequestError(
+                f"input: expected a user message with text, got none: {self.name!r} reads text",
+                param="input",
+                code="missing_required_parameter",
+            )
+        return words
+
+
+@overload
+def workflow(function: Callable[[str], Coroutine[Any, Any, T]], /) -> Workflow[T]: ...
+
+
+@overload
+def workflow(function: Callable[[list[Item]], Coroutine[Any, Any, T]], /) -> Workflow[T]: ...
+
+
+@overload
+def workflow(
+    *, name: str | None = None, description: str | None = None
+) -> Callable[[Work[T]], Workflow[T]]: ...
+
+
+def workflow(
+    function: Work[Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+) -> Workflow[Any] | Callable[[Work[Any]], Workflow[Any]]:
+    """Make an async function a `Workflow`: `@workflow`, or `@workflow(name="report")`.
+
+    Args:
+        function: One parameter: `str`, or `list[Item]`. Inside it, `run` runs agents.
+        name: The function's own by default.
+        description: The first paragraph of the function's docstring by default.
+
+    Raises:
+        ConfigurationError: The function cannot be a workflow; the message says why.
+    """
+
+    def made(work: Work[Any]) -> Workflow[Any]:
+        words = description
+        if words is None:
+            words = (inspect.getdoc(work) or "").split("\n\n")[0].replace("\n", " ")
+        own = str(getattr(work, "__name__", ""))
+        return Workflow(work, name=own if name is None else name, description=words)
+
+    return made if function is None else made(function)
+
+
+async def run(agent: Agent[T] | Workflow[T], given: AgentInput) -> Result[T]:
+    """Run an agent, or a workflow, to its end; inside a workflow as one item of its response.
+
+    Its events stream inside the workflow's as they happen. Several may run at a time, in a
+    task group. Outside a workflow this is `agent.run(given)`.
+
+    Args:
+        agent: Whom to run.
+        given: A text, or items, texts and dicts: the whole conversation that it reads.
+
+    Raises:
+        RunError: It failed, was cut, or could not begin; the item says so, too. Inside a
+            workflow its function may catch this and go on.
+        OutputError: The answer does not fit the agent's output type.
+    """
+    flow = CURRENT.get()
+    if flow is None:
+        return await agent.run(given)
+    items = as_items(given)
+    response = await flow.call(agent.name, agent.serve, items)
+    return Result(agent.answer(response), [*items, *response.output], response)
+
+
+def _hints(function: Any, name: str) -> dict[str, Any]:
+    if not inspect.iscoroutinefunction(function):
+        raise ConfigurationError(
+            f"workflow {name!r}: expected an async function that returns its answer, got "
+            f"{function!r}: write `async def`, without yield"
+        )
+    try:
+        return get_type_hints(function, include_extras=True)
+    except (NameError, TypeError) as error:
+        raise ConfigurationError(
+            f"workflow {name!r}: expected annotations that can be read, got: {error}: import "
+            "their types at the top of the module"
+        ) from error
+
+
+def _takes_items(function: Any, hints: dict[str, Any], name: str) -> bool:
+    """Whether the function reads items; else it reads text."""
+    parameters = list(inspect.signature(function).parameters.values())
+    usual = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if len(parameters) != 1 or parameters[0].kind not in usual:
+        raise ConfigurationError(
+            f"workflow {name!r}: expected one parameter, the input, got "
+            f"({', '.join(map(str, parameters))}): leave the others out"
+        )
+    hint = hints.get(parameters[0].name)
+    if hint is str:
+        return False
+    if get_origin(hint) in (list, Sequence) and get_args(hint) == (Item,):
+        return True
+    raise ConfigurationError(
+        f"workflow {name!r}: expected {parameters[0].name}: str, or list[Item], got {hint!r}"
+    )
+
+
+def _adapter(hint: Any, name: str) -> TypeAdapter[Any] | None:
+    """Reads answers back as what the function returned; None where they are text."""
+    if hint in (str, None, type(None), Any, str | None):
+        return None
+    try:
+        return TypeAdapter(hint)
+    except PydanticUserError as error:
+        raise ConfigurationError(
+            f"workflow {name!r}: expected it to return text, or what pydantic can make JSON of, "
+            f"got {hint!r}: {error}"
+        ) from error
