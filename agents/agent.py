@@ -194,6 +194,12 @@ class Agent(Generic[T]):
         Raises:
             ConfigurationError: The name cannot be a function's, or there are no words for it.
         """
+        own = [tool.name for tool in self.tools if isinstance(tool, FunctionTool)]
+        if own:
+            raise ConfigurationError(
+                f"Agent({self.name!r}).as_tool: {', '.join(own)} would be for a client to run, and "
+                "inside another agent's run there is none: make it a @tool"
+            )
         words = description
         if words is None and isinstance(self.instructions, str):
             words = self.instructions.strip().split("\n\n")[0]

@@ -89,7 +89,10 @@ class Delegate:
 
     def begin(self, call: FunctionCall, slot: Slot, scope: Scope) -> Call:
         """A run is asked for."""
-        return AgentRun(self.agent, self.serve, slot, scope, context=self.context)
+        run = AgentRun(self.agent, self.serve, slot, scope, context=self.context)
+        if self.function.name != self.agent:
+            run.called = self.function.name
+        return run
 
 
 def function_of(name: str, description: str) -> FunctionTool:
@@ -115,6 +118,7 @@ class AgentRun(BaseCall):
     Attributes:
         response: How the run stands; None until it has begun.
         error: What its caller is told when it failed or ended early.
+        called: What the caller's model called, where that is not the agent's name.
     """
 
     steps: ClassVar[str] = "antiphon:agent_call"
@@ -125,6 +129,7 @@ class AgentRun(BaseCall):
         super().__init__(slot)
         self.response: Response | None = None
         self.error: str | None = None
+        self.called: str | None = None
         self._agent = agent
         self._serve = serve
         self._policy: ContextPolicy = context
@@ -140,6 +145,7 @@ class AgentRun(BaseCall):
             id=self.slot.item_id,
             status=status,
             agent=self._agent,
+            name=self.called,
             input=self._input,
             output=self._output,
             usage=self._usage,
@@ -194,6 +200,7 @@ class AgentRun(BaseCall):
         try:
             self._input = _Arguments.model_validate_json(self._arguments).input
         except ValidationError as error:
+            self._input = self._arguments  # the receipt keeps what was said
             return f'expected {{"input": "..."}}: {error.errors()[0]["msg"]}'
         return None
 
@@ -213,6 +220,9 @@ class AgentRun(BaseCall):
         if response is None:
             return self.fail("it never began")
         self._output, self._usage = response.output, response.usage
+        waiting = [item.name for item in response.output if isinstance(item, FunctionCall)]
+        if waiting:
+            return self.fail(f"it called {', '.join(waiting)}, which nobody can run inside a call")
         if response.status == "completed":
             return self.end("completed")
         if response.status == "failed" and response.error is not None:

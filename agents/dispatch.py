@@ -7,16 +7,22 @@ a call that must run alone is a barrier between those before and those behind it
 import logging
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from typing import cast
+from typing import Final, cast
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
+from antiphon.errors import ScriptError
 from antiphon.items import Event
 
 from .sampling import Pending
+from .stopping import stopping
 
 log: logging.Logger = logging.getLogger("antiphon.agents")
+
+
+AT_ONCE: Final = 128
+"""Calls of one turn that run at the same time; the others wait their turn."""
 
 
 async def dispatch(calls: Sequence[Pending]) -> AsyncGenerator[Event, None]:
@@ -47,7 +53,11 @@ async def _one(pending: Pending) -> AsyncGenerator[Event, None]:
         async with aclosing(running):
             async for event in running:
                 yield event
-    except Exception as error:
+    except ScriptError:
+        raise
+    except (Exception, SystemExit, anyio.get_cancelled_exc_class()) as error:
+        if isinstance(error, anyio.get_cancelled_exc_class()) and stopping():
+            raise
         log.exception("%s broke while it ran", pending.name)
         for event in pending.call.refuse(f"{pending.name} broke: {type(error).__name__}"):
             yield event
@@ -55,10 +65,11 @@ async def _one(pending: Pending) -> AsyncGenerator[Event, None]:
 
 async def _together(group: Sequence[Pending]) -> AsyncGenerator[Event, None]:
     send, receive = anyio.create_memory_object_stream[Event](len(group) * 4)
+    limiter = anyio.CapacityLimiter(AT_ONCE)
     left: GeneratorExit | None = None
     async with anyio.create_task_group() as tasks:
         for pending in group:
-            tasks.start_soon(_pump, pending, send.clone())
+            tasks.start_soon(_pump, pending, send.clone(), limiter)
         send.close()
         with receive:
             try:
@@ -71,8 +82,10 @@ async def _together(group: Sequence[Pending]) -> AsyncGenerator[Event, None]:
         raise left
 
 
-async def _pump(pending: Pending, send: MemoryObjectSendStream[Event]) -> None:
+async def _pump(
+    pending: Pending, send: MemoryObjectSendStream[Event], limiter: anyio.CapacityLimiter
+) -> None:
     with send:
-        async with aclosing(_one(pending)) as running:
+        async with limiter, aclosing(_one(pending)) as running:
             async for event in running:
                 await send.send(event)

@@ -36,16 +36,21 @@ from antiphon.items import (
 from antiphon.models import Model, ModelRequest
 from antiphon.tools import Allowance, HostedTool, Offer, Scope
 
+from .choice import Choice
 from .context import context_of
 from .dispatch import dispatch
-from .menu import Choice, Menu, build_menu
-from .sampling import Pending, Sampling
+from .menu import Menu, build_menu
+from .sampling import ONE_AT_A_TIME, Pending, Sampling
+from .stopping import stopping
 from .telling import Telling
 
 log: logging.Logger = logging.getLogger("antiphon.agents")
 
 MAX_TURNS = 1000
 """A run that has not ended after this many turns never will."""
+
+MAX_IDLE = 16
+"""Turns in a row in which every call was refused; after them the run is cut, `no_progress`."""
 
 
 def loop(
@@ -97,7 +102,7 @@ def loop(
         deps=deps,
         clock=clock,
         depth=parent.depth + 1 if parent else 0,
-        allowance=parent.allowance if parent else Allowance(request.max_tool_calls),
+        allowance=Allowance(request.max_tool_calls, parent and parent.allowance),
     )
     menu = build_menu(tools, scope, native=getattr(model, "native", ()))
     choice = Choice(menu, request.tool_choice)
@@ -115,6 +120,11 @@ async def _told(run: "_Run") -> AsyncGenerator[Event, None]:
             async for event in turns:
                 yield event
     except anyio.get_cancelled_exc_class():
+        if not stopping():  # something inside was cancelled, and nobody asked for it
+            log.exception("a run was cancelled from inside")
+            for event in run.telling.fail("server_error", "internal error: cancelled from inside"):
+                yield event
+            return
         for event in run.telling.cancel():
             yield event
         raise
@@ -141,6 +151,7 @@ class _Run:
     telling: Telling
     max_turns: int
     spoken: int = 0
+    idle: int = 0
 
     async def turns(self) -> AsyncGenerator[Event, None]:
         """Turn after turn, and the end."""
@@ -211,13 +222,14 @@ class _Run:
         """Run what may run, and tell the model why the rest did not."""
         tell = self.telling.tell
         runnable: list[Pending] = []
-        for position, pending in enumerate(turn.pending):
-            reason = self._refusal(pending, position, turn)
+        for pending in turn.pending:
+            reason = self._refusal(pending)
             if reason is None:
                 runnable.append(pending)
                 continue
             for event in pending.call.refuse(reason):
                 yield tell(event)
+        self.idle = 0 if runnable else self.idle + 1
         if runnable or turn.client_calls:
             self.choice.met()
         if runnable:
@@ -225,17 +237,17 @@ class _Run:
                 async for event in running:
                     yield tell(event)
 
-    def _refusal(self, pending: Pending, position: int, turn: Sampling) -> str | None:
+    def _refusal(self, pending: Pending) -> str | None:
         """Why a call is not run; None reserves its place and lets it run (law 5)."""
         if pending.name not in self.menu:
-            known = ", ".join(function.name for function in self.menu.functions) or "none"
-            return f"there is no tool named {pending.name!r}; you may call: {known}"
+            return f"there is no tool named {pending.name!r}; you may call: {self.menu.listing()}"
         reason = self.choice.refusal(pending.name)
         if reason is not None:
             return reason
-        if self.scope.request.parallel_tool_calls is False and position + turn.client_calls > 0:
-            return "parallel_tool_calls is false: make one call at a time; make this one again"
+        if pending.position > 0 and self.scope.request.parallel_tool_calls is False:
+            return ONE_AT_A_TIME
         if not self.scope.allowance.take():
+            self.choice.spend()
             return "max_tool_calls is reached: no more tools run; answer with what you have"
         return None
 
@@ -244,14 +256,20 @@ class _Run:
         if turn.client_calls:
             return self.telling.complete()
         if turn.pending:
-            return None
-        if self.choice.required:
+            return self._standstill()
+        if self.choice.unmet:
             return self.telling.fail(
                 "tool_choice_unmet",
                 "tool_choice demanded a call, but the model answered without one: "
                 "use a model that honours tool_choice, or leave it out",
             )
         return self.telling.complete()
+
+    def _standstill(self) -> Iterator[Event] | None:
+        """The end of a run whose model goes on calling what is not run; None while it moves."""
+        if self.choice.spent and self.idle > 1:
+            return self.telling.complete()  # it was told, and may only answer, but calls on
+        return self.telling.cut("no_progress") if self.idle >= MAX_IDLE else None
 
     def _count_usage(self, first: int) -> None:
         """Add what the turn's sub-agents used."""

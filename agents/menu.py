@@ -1,25 +1,23 @@
 """The menu: what the model may call in this run, and who runs it.
 
 Above: `loop`. Below: `tools` (offers). Every name that the model sees leads either to an offer,
-which the provider runs, or to the client. Choices are kept here as hard constraints (law 5):
-the model sees every tool all the time, and a forbidden call is answered with an error.
+which the provider runs, or to the client. Which of them may be called is `choice`'s business.
 """
 
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 from antiphon.errors import RequestError
 from antiphon.items import (
     BUILT_IN,
-    AllowedTools,
     FunctionTool,
+    Json,
     McpServerTool,
     NamespaceTool,
     ProviderFunction,
-    ToolChoice,
     ToolDefinition,
-    ToolRef,
     tool_name,
 )
 from antiphon.tools import HostedTool, Offer, Scope
@@ -44,12 +42,14 @@ class Menu:
         offers: Provider-run tools by the name that the model uses.
         clients: Client-run functions by the name that the model uses.
         by_type: The names that each declared tool type stands for.
+        native: Declared types that the model runs itself; they have no names here.
     """
 
     functions: list[FunctionTool] = field(default_factory=list[FunctionTool])
     offers: dict[str, Offer] = field(default_factory=dict[str, Offer])
     clients: dict[str, ClientTool] = field(default_factory=dict[str, ClientTool])
     by_type: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    native: set[str] = field(default_factory=set[str])
 
     def add(
         self, name: str, target: Offer | ClientTool, function: FunctionTool, param: str
@@ -70,6 +70,12 @@ class Menu:
             self.clients[name] = target
         else:
             self.offers[name] = target
+
+    def listing(self) -> str:
+        """The names, for an error: a few of them where there are many."""
+        names = [function.name for function in self.functions]
+        more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+        return (", ".join(names[:20]) or "none") + more
 
     def __contains__(self, name: str) -> bool:
         return name in self.offers or name in self.clients
@@ -104,7 +110,9 @@ def build_menu(
             _add_functions(menu, functions, _asked(definition, param, functions), param)
         elif definition.type in hosted:
             _add_hosted(menu, hosted[definition.type], definition, scope, param)
-        elif definition.type not in native:
+        elif definition.type in native:
+            menu.native.add(definition.type)
+        else:
             log.warning(
                 "tool type %r has no backend here; the model is not shown it", definition.type
             )
@@ -165,10 +173,26 @@ def _asked(definition: McpServerTool, param: str, known: dict[str, Offer]) -> li
             param=f"{param}.require_approval",
             code="unsupported_value",
         )
-    allowed = definition.allowed_tools
+    allowed: Any = definition.allowed_tools
     if isinstance(allowed, dict):
-        allowed = allowed.get("tool_names")
-    return list(known) if allowed is None else [str(name) for name in allowed]
+        filters = cast("Json", allowed)
+        if filters.get("read_only") is not None:
+            raise RequestError(
+                f"{param}.allowed_tools.read_only: not supported here: name the functions",
+                param=f"{param}.allowed_tools.read_only",
+                code="unsupported_value",
+            )
+        allowed = filters.get("tool_names")
+    if allowed is None:
+        return list(known)
+    names = cast("list[Any]", allowed) if isinstance(allowed, list) else [None]
+    if not all(isinstance(name, str) for name in names):
+        raise RequestError(
+            f"{param}.allowed_tools: expected a list of names",
+            param=f"{param}.allowed_tools",
+            code="invalid_value",
+        )
+    return cast("list[str]", names)
 
 
 def _add_hosted(
@@ -183,89 +207,3 @@ def _add_hosted(
         raise
     for offer in offers:
         menu.add(offer.function.name, offer, offer.function, param)
-
-
-class Choice:
-    """What the request says about calling: kept until it is met, enforced all the time.
-
-    Args:
-        menu: The names there are.
-        asked: The request's `tool_choice`.
-
-    Raises:
-        RequestError: It demands a tool that is not on the menu.
-    """
-
-    def __init__(self, menu: Menu, asked: ToolChoice | None) -> None:
-        self._only: frozenset[str] | None = None
-        self._lasting = False
-        self.required: bool = False
-        self.never: bool = asked == "none"
-        if asked == "required":
-            self.required = True
-        elif isinstance(asked, AllowedTools):
-            names = [
-                name
-                for position, ref in enumerate(asked.tools)
-                for name in _names(menu, ref, f"tool_choice.tools[{position}]")
-            ]
-            self._only, self._lasting = frozenset(names), True
-            self.required, self.never = asked.mode == "required", asked.mode == "none"
-        elif isinstance(asked, ToolRef):
-            self._only = frozenset(_names(menu, asked, "tool_choice"))
-            self.required = True
-        if self.required and not menu.functions:
-            raise RequestError(
-                "tool_choice demands a call, but no tool that can be called is declared: "
-                "declare one in tools, or leave tool_choice out",
-                param="tool_choice",
-                code="no_tools",
-            )
-
-    def refusal(self, name: str) -> str | None:
-        """Why this call is forbidden, or None where it is allowed."""
-        if self.never:
-            return "tool_choice is none: answer without calling tools"
-        if self._only is not None and name not in self._only:
-            return f"{name} may not be called now; allowed: {', '.join(sorted(self._only))}"
-        return None
-
-    def met(self) -> None:
-        """A call was made as demanded; from here the model is free, within what is allowed."""
-        self.required = False
-        if not self._lasting:
-            self._only = None
-
-    def lowered(self) -> ToolChoice:
-        """The choice in terms of functions, for the model's server."""
-        if self.never:
-            return "none"
-        if self._only is None:
-            return "required" if self.required else "auto"
-        if len(self._only) == 1 and self.required:
-            return ToolRef(type="function", name=next(iter(self._only)))
-        tools = [ToolRef(type="function", name=name) for name in sorted(self._only)]
-        return AllowedTools(mode="required" if self.required else "auto", tools=tools)
-
-
-def _names(menu: Menu, ref: ToolRef, param: str) -> list[str]:
-    """The names that a reference stands for."""
-    label = BUILT_IN if ref.type == "mcp" and ref.server_label is None else ref.server_label
-    if ref.type in ("function", "antiphon:function"):
-        found = [ref.name] if ref.name and ref.name in menu else []
-    elif ref.type == "mcp":
-        found = menu.by_type.get(f"mcp:{label}", [])
-        if ref.name:
-            own = ref.name if label == BUILT_IN else tool_name(str(label), ref.name)
-            found = [name for name in found if name == own]
-    else:
-        found = menu.by_type.get(ref.type, [])
-    if not found:
-        what = ref.name or label or ref.type
-        raise RequestError(
-            f"{param}: demands {what!r}, which is not declared in tools or not hosted here: "
-            f"callable are {', '.join(function.name for function in menu.functions) or 'none'}",
-            param=param,
-            code="tool_not_found",
-        )
-    return found

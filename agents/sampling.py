@@ -21,6 +21,7 @@ from antiphon.items import (
     Failed,
     FunctionCall,
     Incomplete,
+    Item,
     ItemAdded,
     ItemDone,
     ResponseEvent,
@@ -29,7 +30,8 @@ from antiphon.items import (
 from antiphon.models import Model, ModelRequest
 from antiphon.tools import Call, Scope, Slot
 
-from .menu import Choice, Menu
+from .choice import Choice
+from .menu import Menu
 from .stray import Stray
 
 
@@ -41,6 +43,7 @@ class Pending:
     call: Call
     slot: Slot
     parallel: bool
+    position: int
 
 
 _WITHIN = frozenset(kind for kind in KINDS.values() if issubclass(kind, Within))
@@ -50,15 +53,23 @@ _WITHIN = frozenset(kind for kind in KINDS.values() if issubclass(kind, Within))
 class _Route:
     """Where the events of one of the model's items go."""
 
-    __slots__ = ("call", "item_id", "name", "output_index", "parallel", "wrote")
+    __slots__ = (
+        "call", "item_id", "kind", "name", "output_index", "parallel", "position", "source", "wrote"
+    )  # fmt: skip
 
-    def __init__(self, output_index: int) -> None:
+    def __init__(self, output_index: int, item: Item) -> None:
+        self.kind = type(item)
+        self.source = item.id
         self.item_id = ""
         self.output_index = output_index
         self.call: Call | None = None
         self.name = ""
         self.parallel = True
+        self.position = 0
         self.wrote = False
+
+
+ONE_AT_A_TIME = "parallel_tool_calls is false: make one call at a time; make this one again"
 
 
 class Sampling:
@@ -79,7 +90,9 @@ class Sampling:
         self._menu = menu
         self._scope = scope
         self._choice = choice
-        self._routes: dict[int, _Route] = {}
+        self._routes: dict[int, _Route] = {}  # of the items that are open
+        self._over: set[int] = set()
+        self._calls = 0
 
     async def events(self, model: Model, request: ModelRequest) -> AsyncGenerator[Event, None]:
         """Ask the model; its events, under the response's ids.
@@ -92,8 +105,10 @@ class Sampling:
                 kind = type(event)
                 if kind in _WITHIN:
                     inside = cast("Within", event)
-                    route = self._route(inside.output_index, event)
-                    if route.call is None:
+                    route = self._routes.get(inside.output_index)
+                    if route is None:
+                        self._expect_over(inside.output_index, event)
+                    elif route.call is None:
                         fields = vars(inside)  # a pydantic setter costs 3x, for each delta
                         fields["item_id"] = route.item_id
                         fields["output_index"] = route.output_index
@@ -116,18 +131,25 @@ class Sampling:
         if self.ending is None:
             raise ModelError("the model's stream ended before its last event", code="stream_cut")
 
-    def _route(self, index: int, event: Event) -> _Route:
-        try:
-            return self._routes[index]
-        except KeyError:
+    def _expect_over(self, index: int, event: Event) -> None:
+        """What comes after an item's end is dropped: a terminal item is never updated.
+
+        Raises:
+            ModelError: There never was such an item.
+        """
+        if index not in self._over:
             raise ModelError(
                 f"the model sent {event.type} for an item that it never added",
                 code="invalid_stream",
-            ) from None
+            )
 
     def _added(self, event: ItemAdded) -> Iterable[Event]:
         item = event.item
-        route = _Route(self.next_index)
+        open_one = self._routes.get(event.output_index)
+        if open_one is not None and item.id is not None and open_one.source == item.id:
+            return ()  # said twice
+        self._over.discard(event.output_index)
+        route = _Route(self.next_index, item)
         self._routes[event.output_index] = route
         self.next_index += 1
         if isinstance(item, FunctionCall):
@@ -139,8 +161,9 @@ class Sampling:
     def _called(self, route: _Route, item: FunctionCall) -> Iterator[Event]:
         """A function is named: the client's stays a function call, ours becomes its own item."""
         name = route.name = item.name
+        route.position, self._calls = self._calls, self._calls + 1
         client = self._menu.clients.get(name)
-        if client is not None and self._choice.refusal(name) is None:
+        if client is not None and self._may_go(name, route.position):
             route.item_id = self._scope.ids.item("function_call")
             item.id, item.name, item.namespace = route.item_id, client.name, client.namespace
             yield ItemAdded(output_index=route.output_index, item=item)
@@ -157,10 +180,24 @@ class Sampling:
             route.wrote = True
             yield from call.write(item.arguments)
 
+    def _may_go(self, name: str, position: int) -> bool:
+        """Whether a call may go out to the client; what may not is refused like our own."""
+        alone = self._scope.request.parallel_tool_calls is False
+        return self._choice.refusal(name) is None and not (alone and position > 0)
+
     def _done(self, event: ItemDone) -> Iterator[Event]:
         """The model has finished an item."""
-        route = self._route(event.output_index, event)
+        route = self._routes.pop(event.output_index, None)
+        if route is None:
+            self._expect_over(event.output_index, event)
+            return
+        self._over.add(event.output_index)
         item = event.item
+        if type(item) is not route.kind:
+            raise ModelError(
+                f"the model began a {route.kind.__name__} and ended it as a {type(item).__name__}",
+                code="invalid_stream",
+            )
         if route.call is None:
             event.output_index = route.output_index
             item.id = route.item_id
@@ -172,7 +209,7 @@ class Sampling:
                 yield from route.call.write(item.arguments)
             yield from route.call.ready(item.arguments)
             slot = Slot(route.item_id, route.output_index)
-            pending = Pending(route.name, route.call, slot, route.parallel)
+            pending = Pending(route.name, route.call, slot, route.parallel, route.position)
             insort(self.pending, pending, key=lambda one: one.slot.output_index)
 
     def _count(self, route: _Route, item: FunctionCall) -> None:

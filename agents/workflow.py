@@ -185,12 +185,11 @@ class Workflow(Generic[T]):
             principal=principal,
             request=request,
             response_id=response.id,
-            items=[*history, *request.items],
             ids=ids,
             deps=deps,
             clock=clock,
             depth=parent.depth + 1 if parent else 0,
-            allowance=parent.allowance if parent else Allowance(request.max_tool_calls),
+            allowance=Allowance(request.max_tool_calls, parent and parent.allowance),
         )
         flow = Flow(self.name, scope, Telling(response, clock=clock))
         async with aclosing(flow.events(self._function, given)) as events:

@@ -14,7 +14,7 @@
     |  |- SandboxNotFound        no such container for this principal
     |  |- SandboxFileError       the file is absent, too large or not a regular file
     |  |- SandboxProtocolError   something inside spoke out of turn and was discarded
-    |- RunError                  a run ended without an answer: has response
+    |- RunError                  a run failed: has response
     |- OutputError               the answer does not fit the output type: has response
     |- ScriptError               a ScriptedModel was asked for more, or less, than its script
 
@@ -138,7 +138,7 @@ class SandboxProtocolError(SandboxError):
 
 
 class RunError(AntiphonError):
-    """A run ended failed or incomplete, so there is no answer.
+    """A run failed, so there is no answer.
 
     Args:
         message: Why it ended, and what to do.

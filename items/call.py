@@ -79,13 +79,15 @@ class ToolCall(Wire):
 class AgentCall(Wire):
     """A sub-agent's run: its input, its own items, what it used, how it ended.
 
-    `error` is what its caller was told when it failed or ended early.
+    `name` is what the caller's model called, where that is not the agent's own name; `error` is
+    what the caller was told when it failed or ended early.
     """
 
     type: Literal["antiphon:agent_call"] = "antiphon:agent_call"
     id: Maybe[str] = None
     status: str
     agent: str
+    name: Maybe[str] = None
     input: Anything = None
     output: list["Item"] = []
     usage: Usage | None = None

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag
 
+from .part import ListOf, at_most
 from .wire import Json, Maybe, Wire, type_of, type_tag
 
 ToolName: TypeAlias = Annotated[
@@ -54,14 +55,14 @@ class NamespaceTool(Wire):
     type: Literal["namespace"] = "namespace"
     name: str
     description: str | None = None
-    tools: list[NamespacedTool]
+    tools: ListOf[NamespacedTool]
 
 
 class AutoContainer(Wire):
     """A container that the provider chooses; `memory_limit` is 1g, 4g, 16g or 64g."""
 
     type: Literal["auto"] = "auto"
-    file_ids: Maybe[list[str]] = None
+    file_ids: Maybe[ListOf[str]] = None
     memory_limit: Maybe[Literal["1g", "4g", "16g", "64g"]] = None
 
 
@@ -83,7 +84,7 @@ class FileSearchTool(Wire):
     """Search in vector stores."""
 
     type: Literal["file_search"] = "file_search"
-    vector_store_ids: list[str]
+    vector_store_ids: ListOf[str]
     filters: Maybe[Json] = None
     max_num_results: Maybe[Annotated[int, Field(ge=1, le=50)]] = None
     ranking_options: Maybe[Json] = None
@@ -118,8 +119,8 @@ class McpServerTool(Wire):
     connector_id: Maybe[str] = None
     server_description: Maybe[str] = None
     authorization: Maybe[str] = None
-    headers: Maybe[dict[str, str]] = None
-    allowed_tools: Maybe[list[str] | Json] = None
+    headers: Maybe[Annotated[dict[str, str], at_most(128, "headers")]] = None
+    allowed_tools: Maybe[ListOf[str] | Json] = None
     require_approval: Maybe[str | Json] = None
 
 
@@ -145,7 +146,7 @@ class AgentTool(Wire):
     model: Maybe[str] = None
     instructions: Maybe[str] = None
     description: Maybe[str] = None
-    tools: list["ToolDefinition"] = []
+    tools: ListOf["ToolDefinition"] = []
 
 
 ToolDefinition: TypeAlias = Annotated[
@@ -202,7 +203,7 @@ class AllowedTools(Wire):
 
     type: Literal["allowed_tools"] = "allowed_tools"
     mode: Literal["auto", "required", "none"] = "auto"
-    tools: Annotated[list[ToolRef], Field(min_length=1, max_length=128)]
+    tools: Annotated[list[ToolRef], Field(min_length=1, max_length=128, fail_fast=True)]
 
 
 ChoiceMode: TypeAlias = Literal["auto", "none", "required"]

@@ -135,7 +135,9 @@ def _mcp(item: McpCall, call_id: str) -> tuple[Lowered, ...]:
 
 
 def _agent(item: AgentCall, call_id: str) -> tuple[Lowered, ...]:
-    return _pair(call_id, item.agent, {"input": item.input}, _outcome(item, answer_of(item)))
+    return _pair(
+        call_id, item.name or item.agent, {"input": item.input}, _outcome(item, answer_of(item))
+    )
 
 
 def answer_of(item: AgentCall) -> str:

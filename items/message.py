@@ -7,7 +7,7 @@ is an input: what output requires and input may omit (id, status) the loop alway
 
 from typing import Literal, TypeAlias
 
-from .part import Content, Part, text_of
+from .part import Content, ListOf, Part, text_of
 from .wire import Maybe, Wire
 
 Role: TypeAlias = Literal["user", "assistant", "system", "developer"]
@@ -36,8 +36,8 @@ class Reasoning(Wire):
     type: Literal["reasoning"] = "reasoning"
     id: Maybe[str] = None
     status: Maybe[str] = None
-    summary: list[Part] = []
-    content: Maybe[list[Part]] = None
+    summary: ListOf[Part] = []
+    content: Maybe[ListOf[Part]] = None
     encrypted_content: Maybe[str] = None
 
     @property

@@ -4,11 +4,29 @@ Source: Open Responses schema (InputTextContent ... RefusalContent, Annotation, 
 file, container and path citations follow the `openai` SDK's classes.
 """
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from .wire import Maybe, Wire, type_tag
+from .wire import Json, Maybe, Wire, type_tag
+
+_T = TypeVar("_T")
+
+ListOf = Annotated[list[_T], Field(fail_fast=True)]
+"""A list whose first fault is told and ends it: a million faults would take seconds to collect."""
+
+
+def at_most(number: int, what: str) -> BeforeValidator:
+    """Refuses an object of more fields before they are looked at: each may be a fault."""
+
+    def look(value: object) -> object:
+        size = len(cast("Json", value)) if isinstance(value, dict) else 0
+        if size > number:
+            raise ValueError(f"expected at most {number} {what}, got {size}: remove some")
+        return cast("object", value)
+
+    return BeforeValidator(look)
+
 
 ImageDetail: TypeAlias = Literal["low", "high", "auto", "original"]
 
@@ -18,13 +36,13 @@ class TopLogProb(Wire):
 
     token: str
     logprob: float
-    bytes: list[int] = []
+    bytes: ListOf[int] = []
 
 
 class LogProb(TopLogProb):
     """The chosen token, its log probability and the alternatives."""
 
-    top_logprobs: list[TopLogProb] = []
+    top_logprobs: ListOf[TopLogProb] = []
 
 
 class UrlCitation(Wire):
@@ -121,8 +139,8 @@ class OutputText(Wire):
 
     type: Literal["output_text"] = "output_text"
     text: str
-    annotations: list[Annotation] = []
-    logprobs: Maybe[list[LogProb]] = None
+    annotations: ListOf[Annotation] = []
+    logprobs: Maybe[ListOf[LogProb]] = None
 
 
 class Refusal(Wire):
@@ -192,7 +210,7 @@ def _content_tag(value: Any) -> str:
 
 Content: TypeAlias = Annotated[
     Annotated[str, Field(max_length=10_485_760), Tag("<text>")]
-    | Annotated[list[Part], Tag("<list>")],
+    | Annotated[ListOf[Part], Tag("<list>")],
     Discriminator(_content_tag),
 ]
 """A string, or a list of parts; anything else is an error about the list."""

@@ -68,9 +68,9 @@ class Chunks:
         """
         chunk = self._object(data)
         if chunk.get("error") or chunk.get("object") == "error":
-            code, message = fault(chunk)
+            code, message = fault(chunk, self._clean)
             raise ModelError(
-                f"{self._host}: {self._clean(message) or 'an error without words'}",
+                f"{self._host}: {message or 'an error without words'}",
                 code=code or "server_error",
             )
         if usage := chunk.get("usage"):

@@ -6,6 +6,8 @@ terminal response only status, usage, error and output matter here, so only thes
 Above: `relay`. Not here: events inside items.
 """
 
+import math
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 from antiphon.items import (
@@ -33,16 +35,17 @@ ENDINGS: Final[dict[str, type[Completed | Incomplete | Failed]]] = {
 """The event that ends a response of each status."""
 
 
-def ending(response: Json, status: str) -> Event:
+def ending(response: Json, status: str, clean: Callable[[str], str]) -> Event:
     """The terminal event of a foreign response.
 
     Args:
         response: The object as it came.
         status: One of `ENDINGS`.
+        clean: Blots secrets out of a text.
     """
     error: Fault | None = None
     if status == "failed":
-        code, message = fault(response.get("error") or {})
+        code, message = fault(response.get("error") or {}, clean)
         error = Fault(code=code or "server_error", message=message or "the server gave no reason")
     told: object = _fields(response.get("incomplete_details")).get("reason")
     reason = told if isinstance(told, str) else "cancelled" if status == "cancelled" else None
@@ -80,8 +83,10 @@ def usage(told: Any) -> Usage | None:
 
 
 def count(value: Any) -> int:
-    """A number of tokens; 0 where none was told."""
-    return int(value) if isinstance(value, int | float) else 0
+    """A number of tokens; 0 where none was told, or what was told is none."""
+    if isinstance(value, int):
+        return max(value, 0)
+    return int(value) if isinstance(value, float) and math.isfinite(value) and value > 0 else 0
 
 
 def _fields(value: Any) -> Json:

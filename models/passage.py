@@ -3,6 +3,7 @@
 Above: `writer`, which decides when a passage opens and closes. Not here: items.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
@@ -29,7 +30,7 @@ from antiphon.items import (
 )
 
 
-class Passage:
+class Passage(ABC):
     """What all passages do. A subclass says with which events, and to which item it belongs.
 
     Args:
@@ -52,17 +53,17 @@ class Passage:
         """All that was written so far."""
         return "".join(self.fragments)
 
+    @abstractmethod
     def part(self) -> Part:
         """The part as it stands."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, fragment: str) -> Event:
         """A fragment has come."""
-        raise NotImplementedError
 
+    @abstractmethod
     def done(self) -> Event:
         """The event with the whole text."""
-        raise NotImplementedError
 
     def added(self) -> Event:
         """The event that opens this part."""

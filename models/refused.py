@@ -56,43 +56,50 @@ async def refused(
     except httpx2.HTTPError:
         pass  # the status says enough
     status = response.status_code
-    code, message = said(body[:_BODY])
+    # Of a body that was cut nothing is shown: the cut may have split a secret.
+    code, message = said(body, clean) if len(body) < _BODY else (None, "")
     if code is None:
         code = _CODES.get(status, "server_error" if status >= 500 else "invalid_request")
-    message = clean(message) or "it says no more"
     return ModelError(
-        f"{host} answered {status}: {message}",
-        code=clean(code),
+        f"{host} answered {status}: {message or 'it says no more'}",
+        code=code,
         status=status,
         retry_after=retry_after(response.headers, clock),
     )
 
 
-def said(body: bytes) -> tuple[str | None, str]:
+def said(body: bytes, clean: Callable[[str], str]) -> tuple[str | None, str]:
     """The code and the message of an error body, in any of the shapes that servers use."""
     try:
         value: Any = from_json(body)
     except ValueError:
         text = body.decode("utf-8", "replace").strip()
-        return None, "" if text.startswith("<") else text[:_WORDS]  # a proxy's page helps nobody
-    return fault(value)
+        if text.startswith("<"):
+            return None, ""  # a proxy's page helps nobody
+        return None, clean(text)[:_WORDS]
+    return fault(value, clean)
 
 
-def fault(value: Any) -> tuple[str | None, str]:
+def fault(value: Any, clean: Callable[[str], str]) -> tuple[str | None, str]:
     """The code and the message of an error object: `{error: {...}}`, `{error: "..."}`,
     `{code, message}` or `{detail}`.
+
+    Args:
+        value: What the server sent.
+        clean: Blots out secrets, before anything is cut: half a key is a secret, too.
     """
     if not isinstance(value, dict):
-        return None, str(value)[:_WORDS]
+        return None, clean(str(value))[:_WORDS]
     fields = cast("dict[str, Any]", value)
     inner = fields.get("error")
     if isinstance(inner, dict):
-        return fault(inner)
-    code: Any = fields.get("code") or fields.get("type")
+        return fault(inner, clean)
+    told_code: Any = fields.get("code") or fields.get("type")
+    code = clean(told_code) if isinstance(told_code, str) else ""
     told = inner or fields.get("message") or fields.get("detail") or ""
     words = told if isinstance(told, str) else str(told)
-    named = isinstance(code, str) and re.fullmatch(r"[\w.:-]{1,64}", code) is not None
-    return (code if named and code != "error" else None), words[:_WORDS]
+    named = re.fullmatch(r"[\w.:-]{1,64}", code) is not None
+    return (code if named and code != "error" else None), clean(words)[:_WORDS]
 
 
 def without(secrets: Collection[str], text: str) -> str:

@@ -17,9 +17,9 @@ from antiphon.items import (
     BaseEvent,
     Event,
     Ids,
+    Item,
     ItemAdded,
     ItemDone,
-    ItemEvent,
     Json,
     parse_event,
 )
@@ -39,6 +39,33 @@ _CANONICAL: Final = {
 """Names that servers give to events of the standard, and the standard's own."""
 
 
+class Told:
+    """An item that the server has begun to tell."""
+
+    __slots__ = ("call_id", "done", "id", "index", "kind")
+
+    def __init__(self, item: Item, index: int) -> None:
+        self.index: int = index
+        self.id: str | None = item.id or None
+        self.call_id: str | None = getattr(item, "call_id", None) or None
+        self.kind: type[Item] = type(item)
+        self.done: bool = False
+
+    def is_named(self, item: Item) -> bool:
+        """Whether this is that item by what both are called."""
+        call_id: str | None = getattr(item, "call_id", None)
+        if self.kind is not type(item):
+            return False  # some servers give everything in a response one id
+        return (self.id is not None and self.id == item.id) or (
+            self.call_id is not None and self.call_id == call_id
+        )
+
+    def may_be(self, item: Item) -> bool:
+        """Whether this can be that item: some servers give an item a new id in each event."""
+        call_id: str | None = getattr(item, "call_id", None)
+        return self.kind is type(item) and self.call_id == (call_id or None)
+
+
 class Relay:
     """One sampling's events on their way through.
 
@@ -51,14 +78,13 @@ class Relay:
         ended: Whether the terminal event has come.
     """
 
-    __slots__ = ("_clean", "_done", "_host", "_ids", "_places", "ended")
+    __slots__ = ("_clean", "_host", "_ids", "_told", "ended")
 
     def __init__(self, ids: Ids, host: str, clean: Callable[[str], str]) -> None:
         self._ids = ids
         self._host = host
         self._clean = clean
-        self._places: dict[str, int] = {}  # of each item id
-        self._done: set[int] = set()
+        self._told: list[Told] = []
         self.ended = False
 
     def take(self, kind: str | None, data: bytes) -> Sequence[Event]:
@@ -79,9 +105,9 @@ class Relay:
             raise self._error(self._object(data))
         event = self._parse(kind, data)
         if isinstance(event, ItemAdded):
-            self._places[getattr(event.item, "id", None) or ""] = event.output_index
-        elif isinstance(event, ItemDone):
-            self._done.add(event.output_index)
+            return self._added(event)
+        if isinstance(event, ItemDone):
+            self._finished(event)
         return (event,)
 
     def answer(self, data: bytes) -> Sequence[Event]:
@@ -96,9 +122,10 @@ class Relay:
             return self._end(response, status)
         if response.get("error"):
             raise self._error(response)
+        shown = self._clean(repr(status))[:100]
         raise ModelError(
             f"{self._host}: expected a stream of events or a finished response; got JSON of "
-            f"status {status!r}: is it a Responses server, and is base_url right?",
+            f"status {shown}: is it a Responses server, and is base_url right?",
             code="bad_answer",
         )
 
@@ -108,24 +135,66 @@ class Relay:
         events: list[Event] = []
         output: Any = fields.get("output")
         if isinstance(output, list):
-            for index, item in enumerate(cast("list[Any]", output)):
-                if index not in self._done:
-                    events += self._missed(item, index)
-        if isinstance(fields.get("error"), dict):
-            code, message = fault(fields["error"])
-            fields = {**fields, "error": {"code": code, "message": self._clean(message)}}
-        events.append(ending(fields, status))
+            items = [self._item(item) for item in cast("list[Any]", output)]
+            for item, told in zip(items, self._matched(items), strict=True):
+                events += self._missed(item, told)
+        events.append(ending(fields, status, self._clean))
         return events
 
-    def _missed(self, fields: Any, index: int) -> list[Event]:
-        """An item that was never told to its end."""
+    def _added(self, event: ItemAdded) -> Sequence[Event]:
+        """An item begins. One that was told before is not told again, whether open or done."""
+        told = Told(event.item, event.output_index)
+        for other in self._told:
+            same = other.id is not None and (other.id, other.call_id) == (told.id, told.call_id)
+            if same and (other.index == told.index or told.call_id is not None):
+                return ()
+        self._told.append(told)
+        return (event,)
+
+    def _finished(self, event: ItemDone) -> None:
+        for told in reversed(self._told):
+            if told.index == event.output_index:
+                told.done = True
+                told.id = told.id or event.item.id
+                return
+
+    def _matched(self, items: Sequence[Item]) -> list[Told | None]:
+        """Which of the told items each item of the terminal response is.
+
+        By its id or call id; else by its place, else by its class in order.
+        """
+        found: list[Told | None] = [None] * len(items)
+        left = list(self._told)
+        ways: tuple[Callable[[Told, int, Item], bool], ...] = (
+            lambda told, _, item: told.is_named(item),
+            lambda told, index, item: told.index == index and told.may_be(item),
+            lambda told, _, item: told.may_be(item),
+        )
+        for way in ways:
+            for index, item in enumerate(items):
+                if found[index] is None:
+                    told = next((one for one in left if way(one, index, item)), None)
+                    if told is not None:
+                        left.remove(told)
+                        found[index] = told
+        return found
+
+    def _missed(self, item: Item, told: Told | None) -> list[Event]:
+        """What was never told of an item of the terminal response."""
+        if told is None:
+            told = Told(item, self._next())
+            self._told.append(told)
+            return tell_whole(item, told.index, self._ids)
+        return [] if told.done else [ItemDone(output_index=told.index, item=item)]
+
+    def _item(self, fields: Any) -> Item:
         try:
-            item = ITEM.validate_python(fields)
+            return ITEM.validate_python(fields)
         except ValidationError as error:
             raise self._malformed("item", error) from error
-        if index in self._places.values():
-            return [ItemDone(output_index=index, item=item)]
-        return tell_whole(item, index, self._ids)
+
+    def _next(self) -> int:
+        return max((told.index for told in self._told), default=-1) + 1
 
     def _parse(self, kind: str, data: bytes) -> Event:
         if kind in _CANONICAL:
@@ -162,10 +231,10 @@ class Relay:
     def _place(self, event: type[BaseEvent], fields: Json) -> int:
         item: Any = fields.get("item")
         named = cast("Json", item).get("id") if isinstance(item, dict) else fields.get("item_id")
-        next_one = len(self._places)
-        if issubclass(event, ItemEvent) and event is ItemAdded:
-            return next_one
-        return self._places.get(named or "", max(next_one - 1, 0))
+        if event is ItemAdded:
+            return self._next()
+        last = self._told[-1].index if self._told else 0
+        return next((told.index for told in self._told if named and told.id == named), last)
 
     def _type(self, data: bytes) -> str:
         kind = self._object(data).get("type")
@@ -191,15 +260,15 @@ class Relay:
         return cast("Json", value)
 
     def _error(self, fields: Json) -> ModelError:
-        code, message = fault(fields)
+        code, message = fault(fields, self._clean)
         return ModelError(
-            f"{self._host}: {self._clean(message) or 'an error without words'}",
+            f"{self._host}: {message or 'an error without words'}",
             code=code or "server_error",
         )
 
     def _malformed(self, what: str, error: ValidationError) -> ModelError:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        path = ".".join(str(step) for step in first["loc"])
+        path = self._clean(".".join(str(step) for step in first["loc"]))[:200]
         return ModelError(
             f"{self._host} sent a malformed {what}: {path}: {first['msg']}", code="bad_event"
         )

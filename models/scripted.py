@@ -7,7 +7,7 @@ judgement of what is asked.
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import anyio
 from pydantic_core import to_json
@@ -19,6 +19,8 @@ from .model import ModelRequest
 from .speech import Failure, FunctionCall, Reasoning, Refusal, Speech, Stop, Text, Usage
 from .voice import tell
 from .writer import Writer
+
+_KEPT: Final = 1000  # requests that a script without end remembers
 
 Line: TypeAlias = Speech | str
 """One piece; a string is a `Text`."""
@@ -40,7 +42,8 @@ class ScriptedModel:
         repeat: Start over when the script is used up, for servers.
 
     Attributes:
-        requests: What was asked so far; `items` and `tools` as they stood then.
+        requests: What was asked so far; `items` and `tools` as they stood then. With `repeat`
+            only the last 1,000 are kept, since a server may be asked without end.
 
     Raises:
         ConfigurationError: `fragment` is less than 1, or `pace` negative.
@@ -104,6 +107,8 @@ class ScriptedModel:
 
     async def _play(self, request: ModelRequest) -> AsyncIterator[Event]:
         self.requests.append(replace(request, items=list(request.items), tools=list(request.tools)))
+        if self._repeat:
+            del self.requests[:-_KEPT]
         lines = _lines(self._turn(), request)
         pieces = self._pieces([_piece(line) for line in lines])
         async with aclosing(pieces):

@@ -21,6 +21,7 @@ from .refused import refused, unreached, without
 from .sse import Frame, SseReader
 
 _LAST_BYTES: Final = 0.25  # seconds to wait for a body's end once its last event has come
+_ANSWER: Final = 32 * 1024 * 1024  # bytes of an answer that does not stream
 _TELLTALE: Final = ("auth", "key", "token", "secret", "cookie")
 
 
@@ -42,7 +43,9 @@ class Answer:
         self.finished: bool = False
         self._response = response
         encoded = response.headers.get("content-encoding", "identity") != "identity"
-        self._chunks = response.aiter_bytes() if encoded else response.aiter_raw()
+        # A response that was made whole (a transport of one's own, a mock) has no raw bytes left.
+        cooked = encoded or response.is_stream_consumed
+        self._chunks = response.aiter_bytes() if cooked else response.aiter_raw()
         self._first = b""
 
     async def begin(self) -> None:
@@ -73,12 +76,21 @@ class Answer:
         """All of it.
 
         Raises:
-            ModelError: The connection broke (`stream_cut`).
+            ModelError: The connection broke (`stream_cut`), or it is longer than 32 MiB
+                (`answer_too_large`).
         """
         parts = [self._first]
+        size = len(self._first)
         try:
             async for chunk in self._chunks:
                 parts.append(chunk)
+                size += len(chunk)
+                if size > _ANSWER:
+                    raise ModelError(
+                        f"{self.host}: expected an answer of at most {_ANSWER} bytes; it was "
+                        "longer and was not read to its end",
+                        code="answer_too_large",
+                    )
         except httpx2.HTTPError as error:
             raise self._cut(error) from error
         return b"".join(parts)

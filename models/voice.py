@@ -4,11 +4,14 @@ Above: `engine` and `scripted`. Below: `speech` (the pieces), `writer` (the even
 where pieces come from.
 """
 
+import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
-from pydantic_core import to_json
+import anyio
+from pydantic_core import to_json, to_jsonable_python
 
 from antiphon.errors import AntiphonError, ModelError
 from antiphon.items import Event
@@ -68,8 +71,46 @@ async def _next(pieces: AsyncIterator[Any], name: str) -> Any:
         return _END
     except AntiphonError:
         raise
-    except Exception as error:
+    except (Exception, asyncio.CancelledError, SystemExit) as error:
+        if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+            raise
         raise ModelError(f"the engine {name!r} raised {type(error).__name__}") from error
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody wants this task to end. Else a CancelledError is an engine's own: that of
+    a task or a future that it waited for.
+    """
+    if anyio.current_effective_deadline() == -math.inf:
+        return True
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # trio, whose own exception is another
+        return False
+    return task is not None and task.cancelling() > 0
+
+
+def _clean(text: str) -> str:
+    """Text that UTF-8 can hold: what is left of a torn surrogate pair becomes U+FFFD."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def _clean_all(value: Any) -> Any:
+    """The same for every text in a JSON value."""
+    if isinstance(value, str):
+        return _clean(value)
+    if isinstance(value, dict):
+        items = cast("dict[str, Any]", value).items()
+        return {_clean(name): _clean_all(inner) for name, inner in items}
+    if isinstance(value, list):
+        return [_clean_all(inner) for inner in cast("list[Any]", value)]
+    return value
 
 
 class Voice:
@@ -101,7 +142,7 @@ class Voice:
             return []
         if isinstance(piece, Failure):
             self.failed: bool = True
-            return writer.fail(piece.code, piece.message)
+            return writer.fail(self._string(piece.code, piece), self._string(piece.message, piece))
         events = self._end_call()
         if isinstance(piece, Text):
             events += writer.text(self._string(piece.text, piece))
@@ -133,13 +174,15 @@ class Voice:
         if not isinstance(piece, FunctionCall):
             hint = "wrap it: yield Text(...)" if isinstance(piece, str) else "yield one of these"
             raise self._wrong(_KINDS, piece, hint)
-        if not self._string(piece.name, piece):
+        name = self._string(piece.name, piece)
+        if not name:
             raise self._wrong("a FunctionCall with a name", piece, "name one of request.tools")
-        events = self._writer.call("call", piece.name, piece.call_id)
+        call_id = None if piece.call_id is None else self._string(piece.call_id, piece)
+        events = self._writer.call("call", name, call_id)
         self._open = True
         arguments: Any = piece.arguments
         if isinstance(arguments, str):
-            events += self._writer.arguments("call", arguments)
+            events += self._writer.arguments("call", _clean(arguments))
         elif isinstance(arguments, Mapping):
             events += self._writer.arguments("call", self._json(piece.arguments))
             events += self._end_call()
@@ -151,6 +194,10 @@ class Voice:
     def _json(self, arguments: object) -> str:
         try:
             return to_json(arguments).decode()
+        except ValueError:
+            pass  # perhaps only for a torn surrogate pair
+        try:
+            return to_json(_clean_all(to_jsonable_python(arguments))).decode()
         except ValueError as error:
             problem = "arguments that are JSON values throughout"
             raise self._wrong(problem, arguments, "convert what JSON cannot hold") from error
@@ -158,7 +205,7 @@ class Voice:
     def _string(self, value: Any, piece: Any) -> str:
         if not isinstance(value, str):
             raise self._wrong("text", value, f"give {type(piece).__name__} a str")
-        return value
+        return _clean(value)
 
     def _wrong(self, wanted: str, got: Any, cure: str) -> ModelError:
         kind = type(got).__name__

@@ -163,8 +163,8 @@ def _agent_call(view: View, item: AgentCall) -> Item:
         id=item.id,
         status=item.status,
         server_label=BUILT_IN,
-        name=item.agent,
-        arguments=_arguments(item.input),
+        name=item.name or item.agent,
+        arguments="" if item.input is None else _arguments(item.input),
         output=answer_of(item) or None,
         error=_error(item.error),
     )

@@ -26,20 +26,25 @@ from antiphon.items import (
 
 @dataclass(slots=True)
 class Allowance:
-    """How many calls the provider may still run: one count for a response and all runs in it.
+    """How many calls the provider may still run in a response and in all runs inside it.
 
     Attributes:
         left: None for as many as it takes.
+        outer: What is left of the run that this one is inside of; each call takes from both.
     """
 
     left: int | None = None
+    outer: "Allowance | None" = None
 
     def take(self) -> bool:
-        """Reserve one call; False when none is left."""
-        if self.left is None:
-            return True
-        self.left -= 1
-        return self.left >= 0
+        """Reserve one call; False when none is left here, or further out."""
+        if self.left is not None and self.left <= 0:
+            return False
+        if self.outer is not None and not self.outer.take():
+            return False
+        if self.left is not None:
+            self.left -= 1
+        return True
 
 
 @dataclass(slots=True)

@@ -45,6 +45,12 @@ async def test_parallel_gives_all_the_same_input_at_the_same_time() -> None:
     assert [call.input for call in calls_of(end_of(events).output)] == ["look"] * 3
 
 
+async def test_parallel_runs_of_one_seed_give_the_same_bytes() -> None:
+    wide = parallel(speaker("a"), chain(speaker("b"), speaker("c"), name="line"), name="wide")
+    one, two = [await told(wide, clock=lambda: 1.0) for _ in range(2)]
+    assert [e.model_dump_json() for e in one] == [e.model_dump_json() for e in two]
+
+
 async def test_parallel_joins_texts_under_the_agents_names() -> None:
     wide = parallel(speaker("a", "one"), speaker("b", "two"), name="wide")
     assert (await wide.run("x")).output == "a:\none\n\nb:\ntwo"

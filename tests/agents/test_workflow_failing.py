@@ -107,8 +107,10 @@ async def test_an_answer_that_cannot_be_json_fails_the_response() -> None:
 async def test_a_request_that_a_child_cannot_serve_is_a_run_error_in_the_function() -> None:
     picky = speaker("picky", options={"tool_choice": "required"})
     error = await failing(picky)
-    assert "tool_choice demands a call" in str(error)
-    assert calls_of(error.response.output)[0].status == "failed"
+    call = calls_of(error.response.output)[0]
+    assert call.status == "failed"
+    assert (call.error or "").startswith("tool_choice demands a call")
+    assert str(error) == f"careless failed: picky failed: {call.error}"
 
 
 async def test_a_script_that_runs_out_is_the_test_s_error_not_the_run_s() -> None:
@@ -118,6 +120,18 @@ async def test_a_script_that_runs_out_is_the_test_s_error_not_the_run_s() -> Non
 
     with pytest.raises(ScriptError):
         await short.run("x")
+
+
+async def test_a_function_that_is_cancelled_from_inside_fails_the_response() -> None:
+    @workflow
+    async def cancelled(text: str) -> str:
+        raise anyio.get_cancelled_exc_class()
+
+    with anyio.fail_after(10):
+        end = end_of(await told(cancelled))
+    assert end.status == "failed"
+    assert end.error is not None
+    assert end.error.message == "RuntimeError: it was cancelled from inside"
 
 
 # --- breaking off ------------------------------------------------------------

@@ -10,7 +10,7 @@ from antiphon.agents import Agent, Workflow, run, workflow
 from antiphon.errors import ConfigurationError, RequestError, RunError
 from antiphon.items import AgentCall, Event, Item, ToolCall, fold
 from antiphon.models import FunctionCall, ScriptedModel, Text, Usage
-from antiphon.tools import tool
+from antiphon.tools import Context, tool
 
 from .kit import asked, end_of, heard, own
 from .working import calls_of, report, speaker, told
@@ -126,13 +126,25 @@ async def test_max_tool_calls_counts_runs_and_the_calls_inside_them() -> None:
     assert end.output_text == "looker failed: max_tool_calls is reached: no more agents run"
 
 
-async def test_deps_reach_the_children_s_tools() -> None:
-    from antiphon.tools import Context
+async def test_a_workflow_inside_another_shares_its_max_tool_calls() -> None:
+    @workflow
+    async def outer(text: str) -> str:
+        return (await run(report, text)).output
 
+    end = end_of([event async for event in outer.serve(asked(max_tool_calls=2))])
+    (call,) = calls_of(end.output)
+    assert [one.status for one in calls_of(call.output)] == ["completed", "failed"]
+    assert end.error is not None
+    assert end.error.message == (
+        "report failed: writer failed: max_tool_calls is reached: no more agents run"
+    )
+
+
+async def test_deps_and_principal_reach_the_children_s_tools() -> None:
     @tool
     async def who(context: Context[str]) -> str:
         """Who asks."""
-        return context.deps
+        return f"{context.deps} of {context.principal}"
 
     turns = [[FunctionCall("who", {})], [Text("Known.")]]
     child = Agent(name="knower", model=ScriptedModel(turns), tools=[who])
@@ -141,10 +153,9 @@ async def test_deps_reach_the_children_s_tools() -> None:
     async def known(text: str) -> str:
         return (await run(child, text)).output
 
-    result = await known.run("x", deps="Ada")
-    (call,) = calls_of(result.response.output)
+    (call,) = calls_of(end_of(await told(known, deps="Ada", principal="them")).output)
     assert isinstance(call.output[0], ToolCall)
-    assert call.output[0].output == "Ada"
+    assert call.output[0].output == "Ada of them"
 
 
 async def test_a_run_that_outlives_its_workflow_is_closed_and_told_why() -> None:

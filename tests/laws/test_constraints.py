@@ -25,7 +25,14 @@ from antiphon.items import (
     ToolRef,
     error_text,
 )
-from antiphon.models import FunctionCall as Call, ModelRequest, Reasoning, Speech, Text
+from antiphon.models import (
+    FunctionCall as Call,
+    ModelRequest,
+    Reasoning,
+    ScriptedModel,
+    Speech,
+    Text,
+)
 from antiphon.provider import Provider
 
 from .kit import BUILT_IN, OWN, body, check_answered, check_whole, play, request
@@ -121,23 +128,32 @@ def expect(script: Script, wish: Wish, most: int | None, parallel: bool | None) 
     """What the constraints leave of a script: the law, told once more."""
     only, required = wish.only, wish.required
     expected = Expected([], [], False)
+    exhausted, idle = False, 0
     for said in script:
-        mode = "none" if wish.never else "required" if required else "auto"
+        mode = "none" if wish.never or exhausted else "required" if required else "auto"
         expected.modes.append(mode)
         calls = [piece for piece in said if isinstance(piece, Call)]
         if not calls:
             expected.unmet = required
             break
-        before = len(expected.ran)
+        before, over = len(expected.ran), exhausted
         for position, call in enumerate(calls):
-            forbidden = wish.never or (only is not None and call.name not in only)
+            closed = wish.never or over or exhausted
+            forbidden = closed or (only is not None and call.name not in only)
             beside = parallel is False and position > 0
             spent = most is not None and len(expected.ran) >= most
-            if call.name in RUNNABLE and not (forbidden or beside or spent):
-                expected.ran.append(_tag(call))
-        if len(expected.ran) > before:
+            if call.name in RUNNABLE and not (forbidden or beside):
+                if spent:
+                    exhausted, required = True, False  # it may only answer from here on
+                else:
+                    expected.ran.append(_tag(call))
+        ran = len(expected.ran) > before
+        idle = 0 if ran else idle + 1
+        if ran:
             required = False
             only = only if wish.lasting else None
+        elif exhausted and idle > 1:
+            break  # it was told, and calls on
     return expected
 
 
@@ -318,16 +334,21 @@ def test_calls_of_the_clients_take_no_places_of_max_tool_calls() -> None:
 
 def test_one_call_at_a_time_counts_the_clients_calls_too() -> None:
     async def law() -> None:
-        for calls in ([0, 1], [1, 0]):
+        both = [Call("ask", {}), Call("echo", {"text": "x"})]
+        asked = request(parallel_tool_calls=False)
+        for first, ran in ((0, []), (1, ["x"])):
             count = Count()
-            both = [Call("ask", {}), Call("echo", {"text": "x"})]
-            asked = request(parallel_tool_calls=False)
-            script: Script = [[both[position] for position in calls]]
-            response = check_whole(await play(asked, scripted(script), deps=count))
+            script: Script = [[both[first], both[1 - first]], [Text("the end.")]]
+            model = ScriptedModel(script[: 1 + first])  # a call for the client ends the response
+            response = check_whole(await play(asked, model, deps=count))
             await check_answered(response.output)
-            assert count.ran == [] and response.status == "completed"
-            (refused,) = [item for item in response.output if isinstance(item, ToolCall)]
-            assert refused.status == "failed"
+            assert count.ran == ran and response.status == "completed"
+            (refused,) = [
+                item
+                for item in response.output
+                if isinstance(item, ToolCall) and item.status == "failed"
+            ]
+            assert refused.name == ("echo" if first == 0 else "ask")
 
     anyio.run(law)
 

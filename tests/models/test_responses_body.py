@@ -193,6 +193,39 @@ async def test_tools_that_the_server_hosts_are_left_to_it(
     assert [tool["type"] for tool in plain["tools"]] == ["function", "function"]
 
 
+HOSTED = ToolRef(type="web_search")
+
+
+@pytest.mark.parametrize(
+    ("choice", "sent_choice"),
+    [
+        (HOSTED, {"type": "web_search"}),
+        (
+            AllowedTools(mode="required", tools=[HOSTED, ToolRef(type="function", name="f")]),
+            {
+                "type": "allowed_tools",
+                "mode": "required",
+                "tools": [{"type": "web_search"}, {"type": "function", "name": "f"}],
+            },
+        ),
+    ],
+)
+async def test_a_choice_of_what_the_server_hosts_goes_as_it_is(
+    choice: ToolRef | AllowedTools,
+    sent_choice: Json,
+    server: "Server",
+    reply: "type[Reply]",
+    sse: Sse,
+    listen: "Listen",
+) -> None:
+    server.plays(reply([sse(ENDED)]))
+    original = CreateResponse.model_validate({"tools": [{"type": "web_search"}]})
+    tools = [FunctionTool(name="f")]
+    request = ModelRequest(items=[], original=original, tools=tools, tool_choice=choice)
+    body = await sent(listen, server, request, native={"web_search"})
+    assert body["tool_choice"] == sent_choice
+
+
 @pytest.mark.parametrize("field", ["input", "stream", "store"])
 def test_extra_body_cannot_break_the_adapter(field: str) -> None:
     with pytest.raises(ConfigurationError, match=f"got '{field}', which this adapter sets itself"):

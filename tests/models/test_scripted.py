@@ -111,3 +111,11 @@ def test_impossible_settings_are_refused(wrong: dict[str, Any]) -> None:
 def test_everything_but_the_turns_is_named() -> None:
     parameters = list(inspect.signature(ScriptedModel).parameters.values())
     assert [one.kind for one in parameters[1:]] == [inspect.Parameter.KEYWORD_ONLY] * 4
+
+
+async def test_a_script_without_end_remembers_the_last_thousand_requests(listen: "Listen") -> None:
+    script = ScriptedModel(["a"], repeat=True)
+    asked = [ModelRequest(items=[], instructions=str(number)) for number in range(1002)]
+    for request in asked:
+        await listen(script, request)
+    assert [one.instructions for one in script.requests] == [str(n) for n in range(2, 1002)]
