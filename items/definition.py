@@ -146,7 +146,7 @@ class AgentTool(Wire):
     model: Maybe[str] = None
     instructions: Maybe[str] = None
     description: Maybe[str] = None
-    tools: ListOf["ToolDefinition"] = []
+    tools: Annotated[list["ToolDefinition"], Field(fail_fast=True)] = []
 
 
 ToolDefinition: TypeAlias = Annotated[

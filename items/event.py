@@ -119,7 +119,7 @@ class TextDelta(PartEvent):
 
     type: Literal["response.output_text.delta"] = "response.output_text.delta"
     delta: str
-    logprobs: list[LogProb] = []
+    logprobs: list[LogProb] = Field(default_factory=list[LogProb])
 
 
 class TextDone(PartEvent):
@@ -127,7 +127,7 @@ class TextDone(PartEvent):
 
     type: Literal["response.output_text.done"] = "response.output_text.done"
     text: str
-    logprobs: list[LogProb] = []
+    logprobs: list[LogProb] = Field(default_factory=list[LogProb])
 
 
 class AnnotationAdded(PartEvent):

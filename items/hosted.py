@@ -97,7 +97,7 @@ class ComputerCall(Wire):
     status: Maybe[str] = None
     action: Maybe[Json] = None
     actions: Maybe[list[Json]] = None
-    pending_safety_checks: list[Json] = []
+    pending_safety_checks: list[Json] = Field(default_factory=list[Json])
 
 
 class ComputerCallOutput(Wire):

@@ -10,10 +10,14 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from .definition import (
     AgentTool,
+    AllowedTools,
+    CustomTool,
+    FunctionTool,
     McpServerTool,
     NamespaceTool,
     ToolChoice,
     ToolDefinition,
+    ToolRef,
     UnknownTool,
 )
 from .item import Item
@@ -83,9 +87,9 @@ class Response(Wire):
     model: str = ""
     previous_response_id: str | None = None
     instructions: str | list[Anything] | None = None
-    output: list[Item] = []
+    output: list[Item] = Field(default_factory=list[Item])
     error: Fault | None = None
-    tools: list[ToolDefinition] = []
+    tools: list[ToolDefinition] = Field(default_factory=list[ToolDefinition])
     tool_choice: ToolChoice = "auto"
     truncation: str = "disabled"
     parallel_tool_calls: bool = True
@@ -102,7 +106,7 @@ class Response(Wire):
     store: bool = True
     background: bool = False
     service_tier: str = "default"
-    metadata: dict[str, str] = {}
+    metadata: dict[str, str] = Field(default_factory=dict[str, str])
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     user: Maybe[str] = None
@@ -140,7 +144,7 @@ def opening(request: CreateResponse, *, id: str, created_at: int, model: str = "
         previous_response_id=request.previous_response_id,
         instructions=request.instructions,
         tools=[_public(tool) for tool in request.tools or ()],
-        tool_choice=request.tool_choice or "auto",
+        tool_choice=_choice(request.tool_choice),
         truncation=request.truncation or "disabled",
         parallel_tool_calls=_or(request.parallel_tool_calls, True),
         text=_text_echo(request),
@@ -168,14 +172,41 @@ def _or(value: _T | None, default: _T) -> _T:
 
 
 def _public(tool: ToolDefinition) -> ToolDefinition:
-    """A tool as it may be shown: an MCP server's credentials are never sent back or stored."""
-    if isinstance(tool, McpServerTool) and (tool.authorization or tool.headers):
-        return tool.model_copy(update=dict.fromkeys(_SECRET))
-    if isinstance(tool, AgentTool | NamespaceTool):
-        return tool.model_copy(update={"tools": [_public(inner) for inner in tool.tools]})
+    """A tool as it may be shown: its credentials, known or not, are never sent back or stored."""
+    if isinstance(tool, FunctionTool | CustomTool):
+        return tool
     if isinstance(tool, UnknownTool):
         return UnknownTool.model_validate(_cleared(tool.model_dump()))
-    return tool
+    shown = tool.model_copy()
+    for field in _SECRET:
+        if field in type(tool).model_fields:
+            setattr(shown, field, None)
+    if shown.__pydantic_extra__:  # the copy's own
+        shown.__pydantic_extra__ = _cleared(shown.__pydantic_extra__)
+    if isinstance(shown, McpServerTool) and shown.server_url is not None:
+        shown.server_url = _bare(shown.server_url)
+    if isinstance(shown, AgentTool | NamespaceTool):
+        return shown.model_copy(update={"tools": [_public(inner) for inner in shown.tools]})
+    return shown
+
+
+def _bare(url: str) -> str:
+    """A URL without what may be a credential: its user, password, query and fragment."""
+    plain = url.partition("#")[0].partition("?")[0]
+    scheme, mark, rest = plain.partition("://") if "://" in plain else ("", "", plain)
+    authority, slash, path = rest.lstrip("/").partition("/")
+    return f"{scheme}{mark}{authority.rpartition('@')[2]}{slash}{path}"
+
+
+def _choice(asked: ToolChoice | None) -> ToolChoice:
+    """A choice as it may be shown: it names tools, and says nothing more about them."""
+    if isinstance(asked, AllowedTools):
+        return AllowedTools(mode=asked.mode, tools=[_named(ref) for ref in asked.tools])
+    return _named(asked) if isinstance(asked, ToolRef) else asked or "auto"
+
+
+def _named(ref: ToolRef) -> ToolRef:
+    return ToolRef(type=ref.type, name=ref.name, server_label=ref.server_label)
 
 
 def _cleared(tool: Json) -> Json:
@@ -183,6 +214,8 @@ def _cleared(tool: Json) -> Json:
     if tool.get("type") in ("function", "custom"):
         return tool
     shown = {key: value for key, value in tool.items() if key not in _SECRET}
+    if isinstance(url := shown.get("server_url"), str):
+        shown["server_url"] = _bare(url)
     inner: object = shown.get("tools")
     if isinstance(inner, list):
         tools = cast("list[object]", inner)

@@ -6,12 +6,12 @@ where pieces come from.
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, cast
 
 import anyio
-from pydantic_core import to_json, to_jsonable_python
+from pydantic_core import to_json
 
 from antiphon.errors import AntiphonError, ModelError
 from antiphon.items import Event
@@ -105,11 +105,11 @@ def _clean_all(value: Any) -> Any:
     """The same for every text in a JSON value."""
     if isinstance(value, str):
         return _clean(value)
-    if isinstance(value, dict):
-        items = cast("dict[str, Any]", value).items()
-        return {_clean(name): _clean_all(inner) for name, inner in items}
-    if isinstance(value, list):
-        return [_clean_all(inner) for inner in cast("list[Any]", value)]
+    if isinstance(value, Mapping):
+        items = cast("Mapping[Any, Any]", value).items()
+        return {_clean_all(name): _clean_all(inner) for name, inner in items}
+    if isinstance(value, list | tuple):
+        return [_clean_all(inner) for inner in cast("Sequence[Any]", value)]
     return value
 
 
@@ -197,7 +197,7 @@ class Voice:
         except ValueError:
             pass  # perhaps only for a torn surrogate pair
         try:
-            return to_json(_clean_all(to_jsonable_python(arguments))).decode()
+            return to_json(_clean_all(arguments)).decode()
         except ValueError as error:
             problem = "arguments that are JSON values throughout"
             raise self._wrong(problem, arguments, "convert what JSON cannot hold") from error

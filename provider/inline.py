@@ -50,8 +50,8 @@ class InlineAgents:
         for position, tool in enumerate(agent.tools):
             if isinstance(tool, FunctionTool | NamespaceTool | CustomTool):
                 raise RequestError(
-                    f"tools[{position}].type: expected a tool that runs here, got a {tool.type} of the "
-                    "client: an agent inside a request cannot wait for the client",
+                    f"tools[{position}].type: expected a tool that runs here, got a {tool.type}, "
+                    "which the client runs: an agent inside a request cannot wait for the client",
                     param=f"tools[{position}].type",
                     code="unsupported_value",
                 )

@@ -13,7 +13,6 @@ from typing import cast
 
 import anyio
 
-from antiphon.errors import RequestError
 from antiphon.items import (
     Clock,
     Completed,
@@ -32,7 +31,7 @@ from .admit import admit, resolve_items
 from .catalogue import Asked, Catalogue
 from .feed import feed
 from .sse import DONE, frame, pad
-from .store import Record, Store, history
+from .store import Record, Store, history, not_found
 from .view import View, Viewer
 
 _TERMINAL = frozenset({Completed, Incomplete, Failed})
@@ -179,12 +178,8 @@ async def _before(store: Store, request: CreateResponse, principal: str) -> list
         return []
     record = await store.load(request.previous_response_id, principal=principal)
     if record is None:
-        raise RequestError(
-            f"previous_response_id: there is no stored response {request.previous_response_id!r}: "
-            "it was never stored (store: false), has been deleted, or is not yours",
-            param="previous_response_id",
-            code="previous_response_not_found",
-            status=404,
-            type="not_found_error",
+        raise not_found(
+            f"there is no stored response {request.previous_response_id!r}: "
+            "it was never stored (store: false), has been deleted, or is not yours"
         )
     return await history(store, record)

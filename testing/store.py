@@ -62,6 +62,7 @@ async def check_store(make: MakeStore) -> None:
         _deletes,
         _replaces,
         _serves_many_at_once,
+        _makes_no_room_at_anothers_cost,
     ):
         store = await make()
         try:
@@ -142,6 +143,14 @@ async def _serves_many_at_once(store: Store) -> None:
             tasks.start_soon(use, name)
     kept = [name for name in names if await store.load(f"resp_{name}", principal=OWNER)]
     assert kept == [name for name in names if not name.endswith("0")], f"got {kept}"
+
+
+async def _makes_no_room_at_anothers_cost(store: Store) -> None:
+    await store.save(record_of("a"))
+    for number in range(100):
+        await store.save(record_of(f"m{number}", principal=OTHER))
+    assert await store.load("resp_a", principal=OWNER) is not None, "another's pushed it out"
+    assert await _item(store, "msg_a") is not None, "another's pushed its item out"
 
 
 async def _item(store: Store, item_id: str | None) -> Item | None:

@@ -6,6 +6,7 @@ A store saves what `fold` built and nothing else. Another's id and an absent id 
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from antiphon.errors import RequestError
 from antiphon.items import Item, Response
 
 
@@ -27,7 +28,10 @@ class Record:
 
 
 class Store(Protocol):
-    """Keeps records. All methods are safe to call concurrently."""
+    """Keeps records. All methods are safe to call concurrently.
+
+    A store may forget a principal's oldest records, but never to make room for another's.
+    """
 
     async def save(self, record: Record) -> None:
         """Keep a terminal response."""
@@ -50,12 +54,30 @@ class Store(Protocol):
         ...
 
 
+def not_found(why: str) -> RequestError:
+    """What a request is told whose `previous_response_id` leads nowhere."""
+    return RequestError(
+        f"previous_response_id: {why}",
+        param="previous_response_id",
+        code="previous_response_not_found",
+        status=404,
+        type="not_found_error",
+    )
+
+
 async def history(store: Store, record: Record) -> list[Item]:
-    """Everything said up to and including a record: each input and its output, oldest first."""
+    """Everything said up to and including a record: each input and its output, oldest first.
+
+    Raises:
+        RequestError: 404; an earlier response is kept no longer. A conversation that has lost
+            its beginning would be another one, so it is never gone on with silently.
+    """
     chain = [record]
     while (earlier := chain[-1].response.previous_response_id) is not None:
         found = await store.load(earlier, principal=record.principal)
         if found is None:
-            break  # deleted since: what is left of the conversation goes on
+            raise not_found(
+                f"the response {earlier!r} before it is kept no longer: send the whole input"
+            )
         chain.append(found)
     return [item for one in reversed(chain) for item in (*one.given, *one.response.output)]

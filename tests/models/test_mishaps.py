@@ -13,6 +13,7 @@ from antiphon.errors import ModelError
 from antiphon.items import (
     Failed,
     FunctionCall as Call,
+    Json,
     Message,
     Reasoning as Thought,
     ResponseEvent,
@@ -184,8 +185,9 @@ async def test_an_engine_is_still_cancelled_by_scopes_and_by_tasks() -> None:
 
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_a_response_that_was_made_whole_can_be_read(streamed: bool, listen: "Listen") -> None:
-    message = {"type": "message", "role": "assistant", "content": "hi", "id": "m"}
-    ended = {"status": "completed", "output": [message]}
+    part: Json = {"type": "output_text", "text": "hi", "annotations": []}
+    message: Json = {"type": "message", "role": "assistant", "content": [part], "id": "m"}
+    ended: Json = {"status": "completed", "output": [message]}
 
     def handler(request: httpx2.Request) -> httpx2.Response:
         if not streamed:
@@ -221,10 +223,11 @@ async def test_an_answer_without_end_is_cut(
 async def test_impossible_counts_of_tokens_are_none(
     number: str, server: "Server", reply: "type[Reply]", listen: "Listen"
 ) -> None:
-    usage = '{"input_tokens":%s,"output_tokens":7,"total_tokens":%s}' % (number, number)
-    told = '{"status":"completed","output":[],"usage":%s}' % usage
-    said = '{"prompt_tokens":%s,"completion_tokens":7}' % number
-    chunk = '{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}],"usage":%s}' % said
+    usage = f'{{"input_tokens":{number},"output_tokens":7,"total_tokens":{number}}}'
+    told = f'{{"status":"completed","output":[],"usage":{usage}}}'
+    said = f'{{"prompt_tokens":{number},"completion_tokens":7}}'
+    choices = '[{"message":{"content":"a"},"finish_reason":"stop"}]'
+    chunk = f'{{"choices":{choices},"usage":{said}}}'
     headers = {"content-type": "application/json"}
     for kind, body in ((ResponsesModel, told), (ChatModel, chunk)):
         server.plays(reply([body.encode()], headers=headers))

@@ -25,7 +25,7 @@ def call(item_id: str, call_id: str, **more: Any) -> Json:
 
 
 def message(item_id: str, text: str = "") -> Json:
-    content = [{"type": "output_text", "text": text, "annotations": []}] if text else []
+    content: list[Json] = [{"type": "output_text", "text": text, "annotations": []}] if text else []
     status = "completed" if text else "in_progress"
     head = {"type": "message", "id": item_id, "role": "assistant"}
     return head | {"status": status, "content": content}

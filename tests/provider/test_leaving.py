@@ -75,7 +75,7 @@ async def left(app: Provider, body: dict[str, Any], held: Held) -> Exchange:
 
 async def only(store: MemoryStore) -> Response:
     """The one response that is stored."""
-    (record,) = store._records.values()  # pyright: ignore[reportPrivateUsage]
+    (record,) = store._shelves["local"].records.values()  # pyright: ignore[reportPrivateUsage]
     return record.response
 
 

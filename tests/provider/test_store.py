@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from antiphon.errors import ConfigurationError
-from antiphon.items import Ids, Message
+from antiphon.items import Ids, Message, user
 from antiphon.models import FunctionCall, ScriptedModel, Text
 from antiphon.provider import MemoryStore, Provider, Record, Store
 
@@ -100,7 +100,7 @@ async def test_what_is_not_to_be_stored_is_not(
     assert said["store"] is kept
     assert (await get(app, said["id"])).status == (200 if kept else 404)
     assert (await store.item(said["output"][0]["id"], principal="alice") is not None) is kept
-    assert (len(store._records) == 1) is kept  # pyright: ignore[reportPrivateUsage]
+    assert bool(store._shelves) is kept  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_a_chain_of_three() -> None:
@@ -133,14 +133,18 @@ async def test_a_chain_that_branches() -> None:
     assert texts == ["1", "one", "3"]
 
 
-async def test_a_chain_goes_on_when_its_beginning_is_deleted() -> None:
+async def test_a_chain_that_has_lost_its_beginning_is_not_gone_on_with() -> None:
     script = ScriptedModel(["one", "two", "three"])
     app = Provider(models=[script], api_keys=KEYS)
     first = await ask(app, input="1")
     second = await ask(app, input="2", previous_response_id=first["id"])
     await delete(app, first["id"])
-    await ask(app, input="3", previous_response_id=second["id"])
-    assert [getattr(item, "text", "") for item in script.requests[2].items] == ["2", "two", "3"]
+    body = {"input": "3", "previous_response_id": second["id"]}
+    one = await exchange(app, body, headers=ALICE)
+    assert (one.status, fault(one)["code"]) == (404, "previous_response_not_found")
+    assert fault(one)["param"] == "previous_response_id"
+    assert first["id"] in fault(one)["message"]
+    assert len(script.requests) == 2
 
 
 async def test_instructions_are_not_carried_over() -> None:
@@ -223,6 +227,30 @@ async def test_memory_keeps_the_newest() -> None:
     assert await store.item("msg_b", principal="alice") is not None
 
 
+async def test_memory_keeps_to_each_principal_s_own_limit() -> None:
+    async def make() -> Store:
+        return MemoryStore(limit=20)
+
+    await check_store(make)
+
+
+async def test_memory_is_bounded_in_bytes_inputs_included() -> None:
+    store = MemoryStore(max_bytes=30_000)
+    for name in "abc":
+        record = record_of(name)
+        record.given[:] = [user("x" * 10_000)]
+        await store.save(record)
+    await store.save(record_of("m", principal="mallory", text="y" * 20_000))
+    await store.save(record_of("huge", text="z" * 40_000))
+    kept = [
+        name
+        for name in ("a", "b", "c", "huge")
+        if await store.load(f"resp_{name}", principal="alice")
+    ]
+    assert kept == ["b", "c"]
+    assert await store.load("resp_m", principal="mallory") is not None
+
+
 async def test_memory_forgets_items_that_a_replacement_no_longer_has() -> None:
     store = MemoryStore()
     await store.save(record_of("a"))
@@ -236,6 +264,8 @@ async def test_memory_forgets_items_that_a_replacement_no_longer_has() -> None:
 def test_memory_needs_a_limit(limit: int) -> None:
     with pytest.raises(ConfigurationError):
         MemoryStore(limit=limit)
+    with pytest.raises(ConfigurationError):
+        MemoryStore(max_bytes=limit)
 
 
 async def test_closing_a_provider_closes_its_store() -> None:
