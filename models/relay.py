@@ -53,12 +53,14 @@ class Told:
 
     def is_named(self, item: Item) -> bool:
         """Whether this is that item by what both are called."""
-        call_id: str | None = getattr(item, "call_id", None)
         if self.kind is not type(item):
             return False  # some servers give everything in a response one id
-        return (self.id is not None and self.id == item.id) or (
-            self.call_id is not None and self.call_id == call_id
-        )
+        call_id: str | None = getattr(item, "call_id", None)
+        return self.is_called(item) or (self.call_id is not None and self.call_id == call_id)
+
+    def is_called(self, item: Item) -> bool:
+        """Whether both have one id."""
+        return self.id is not None and self.id == item.id
 
     def may_be(self, item: Item) -> bool:
         """Whether this can be that item: some servers give an item a new id in each event."""
@@ -78,13 +80,15 @@ class Relay:
         ended: Whether the terminal event has come.
     """
 
-    __slots__ = ("_clean", "_host", "_ids", "_told", "ended")
+    __slots__ = ("_clean", "_host", "_ids", "_names", "_next", "_told", "ended")
 
     def __init__(self, ids: Ids, host: str, clean: Callable[[str], str]) -> None:
         self._ids = ids
         self._host = host
         self._clean = clean
         self._told: list[Told] = []
+        self._names: set[tuple[str | None, str | int]] = set()  # of those that have one
+        self._next = 0  # the place after all that are taken
         self.ended = False
 
     def take(self, kind: str | None, data: bytes) -> Sequence[Event]:
@@ -144,12 +148,17 @@ class Relay:
     def _added(self, event: ItemAdded) -> Sequence[Event]:
         """An item begins. One that was told before is not told again, whether open or done."""
         told = Told(event.item, event.output_index)
-        for other in self._told:
-            same = other.id is not None and (other.id, other.call_id) == (told.id, told.call_id)
-            if same and (other.index == told.index or told.call_id is not None):
-                return ()
-        self._told.append(told)
+        name = (told.id, told.call_id) if told.call_id else (told.id, told.index)
+        if name in self._names:
+            return ()
+        if told.id or told.call_id:
+            self._names.add(name)
+        self._began(told)
         return (event,)
+
+    def _began(self, told: Told) -> None:
+        self._told.append(told)
+        self._next = max(self._next, told.index + 1)
 
     def _finished(self, event: ItemDone) -> None:
         for told in reversed(self._told):
@@ -167,7 +176,9 @@ class Relay:
         left = list(self._told)
         ways: tuple[Callable[[Told, int, Item], bool], ...] = (
             lambda told, _, item: told.is_named(item),
-            lambda told, index, item: told.index == index and told.may_be(item),
+            lambda told, index, item: (
+                told.index == index and (told.may_be(item) or told.is_called(item))
+            ),
             lambda told, _, item: told.may_be(item),
         )
         for way in ways:
@@ -182,8 +193,8 @@ class Relay:
     def _missed(self, item: Item, told: Told | None) -> list[Event]:
         """What was never told of an item of the terminal response."""
         if told is None:
-            told = Told(item, self._next())
-            self._told.append(told)
+            told = Told(item, self._next)
+            self._began(told)
             return tell_whole(item, told.index, self._ids)
         return [] if told.done else [ItemDone(output_index=told.index, item=item)]
 
@@ -192,9 +203,6 @@ class Relay:
             return ITEM.validate_python(fields)
         except ValidationError as error:
             raise self._malformed("item", error) from error
-
-    def _next(self) -> int:
-        return max((told.index for told in self._told), default=-1) + 1
 
     def _parse(self, kind: str, data: bytes) -> Event:
         if kind in _CANONICAL:
@@ -232,7 +240,7 @@ class Relay:
         item: Any = fields.get("item")
         named = cast("Json", item).get("id") if isinstance(item, dict) else fields.get("item_id")
         if event is ItemAdded:
-            return self._next()
+            return self._next
         last = self._told[-1].index if self._told else 0
         return next((told.index for told in self._told if named and told.id == named), last)
 

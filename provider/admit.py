@@ -4,11 +4,13 @@ Every field that is not honoured is refused here by name (README lists the fate 
 what a client points at (stored items, URLs) is resolved or refused.
 """
 
-from collections.abc import Sequence
-from typing import cast
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, cast
 
 from antiphon.errors import RequestError
 from antiphon.items import (
+    AgentCall,
     CodeInterpreterCall,
     CreateResponse,
     FileSearchCall,
@@ -16,6 +18,8 @@ from antiphon.items import (
     ItemReference,
     Json,
     McpCall,
+    Reasoning,
+    UnknownPart,
     WebSearchCall,
 )
 
@@ -29,13 +33,38 @@ _REFUSED = {
     "prompt": "send instructions and input",
 }
 
+MAX_ITEMS: Final = 20_000
+"""Items of one request, each part of them counted, too."""
 
-def admit(request: CreateResponse, *, private_urls: bool) -> None:
+_OBJECTS_AN_ITEM: Final = 10
+_FIELDS: Final = ("content", "summary", "output", "outputs")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_=\s-]*")
+_FETCHED: Final = re.compile(r"\s*https?:", re.IGNORECASE)
+
+
+def admit_body(body: bytes, *, max_items: int) -> None:
+    """Refuse a body that holds far more objects than its items can need, before it is parsed.
+
+    Raises:
+        RequestError: 400; `param` is `input`.
+    """
+    most = max_items * _OBJECTS_AN_ITEM
+    if body.count(b"{") <= most:
+        return
+    bare = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    outside = bare.split(b'"')[::2]  # a brace in a text begins no object
+    count = sum(part.count(b"{") for part in outside)
+    if count > most:
+        raise _too_many(f"a request of at most {most:,} objects, got {count:,}")
+
+
+def admit(request: CreateResponse, *, private_urls: bool, max_items: int = MAX_ITEMS) -> None:
     """Refuse what this provider does not do, by the field's name.
 
     Args:
         request: What is asked.
         private_urls: Whether image and file URLs may point into private networks.
+        max_items: How many items it may have; each part of them counts, too.
 
     Raises:
         RequestError: 400, with `param`.
@@ -51,28 +80,78 @@ def admit(request: CreateResponse, *, private_urls: bool) -> None:
             param="input",
             code="missing_required_parameter",
         )
-    if not private_urls and not isinstance(request.input, str):
-        for position, item in enumerate(request.input or ()):
-            _check_urls(item, f"input[{position}]")
+    given = () if isinstance(request.input, str) else request.input or ()
+    count = sum(1 + sum(map(len, _lists(item).values())) for item in given)
+    if count > max_items:
+        raise _too_many(f"at most {max_items:,} items and parts, got {count:,}")
+    for position, item in enumerate(given):
+        _check_item(item, f"input[{position}]", private_urls=private_urls)
 
 
 def _unsupported(param: str, message: str) -> RequestError:
     return RequestError(message, param=param, code="unsupported_parameter")
 
 
-def _check_urls(item: Item, param: str) -> None:
-    for field in ("content", "output", "outputs"):
-        value: object = getattr(item, field, None)
-        if isinstance(value, list):
-            for position, part in enumerate(cast("list[object]", value)):
-                _check_part(part, f"{param}.{field}[{position}]")
-        elif isinstance(value, dict):  # a screen, as a computer call gives it
-            _check_value(cast("Json", value).get("image_url"), f"{param}.{field}.image_url")
+def _too_many(what: str) -> RequestError:
+    return RequestError(
+        f"input: expected {what}: send less, or continue with previous_response_id",
+        param="input",
+        code="too_many_items",
+    )
+
+
+def _lists(item: object) -> dict[str, list[object]]:
+    """The lists of parts (of an agent's call: of items) that an item has, by field."""
+    found = {field: getattr(item, field, None) for field in _FIELDS}
+    return {name: cast("list[object]", each) for name, each in found.items() if type(each) is list}
+
+
+def _check_item(item: object, param: str, *, private_urls: bool) -> None:
+    for field, parts in _lists(item).items():
+        for position, part in enumerate(parts):
+            where = f"{param}.{field}[{position}]"
+            if isinstance(item, AgentCall):
+                _check_item(part, where, private_urls=private_urls)
+                continue
+            _check_data(getattr(part, "file_data", None), f"{where}.file_data")
+            if not private_urls:
+                _check_part(part, where)
+    output: object = getattr(item, "output", None)
+    if isinstance(output, dict) and not private_urls:  # a screen, as a computer call gives it
+        _check_value(cast("Json", output).get("image_url"), f"{param}.output.image_url")
+        _check_strings(cast("Json", output), f"{param}.output")
 
 
 def _check_part(part: object, param: str) -> None:
     for name in ("image_url", "file_url", "video_url", "url"):
         _check_value(getattr(part, name, None), f"{param}.{name}")
+    if isinstance(part, UnknownPart):
+        part = part.model_extra
+    if isinstance(part, dict):  # an item that is not known is JSON to its leaves
+        _check_strings(cast("Json", part), param)
+
+
+def _check_data(value: object, param: str) -> None:
+    """What stands where a file's bytes belong is passed on: a URL there would be fetched."""
+    if not isinstance(value, str) or value.startswith("data:") or _BASE64.fullmatch(value):
+        return
+    raise RequestError(
+        f"{param}: expected a data URL or base64: send a URL as file_url",
+        param=param,
+        code="invalid_value",
+    )
+
+
+def _check_strings(value: object, param: str) -> None:
+    """Look at each string that somebody may take for a URL, however deep it stands."""
+    if isinstance(value, str) and _FETCHED.match(value):
+        check_url(value.strip(), param)
+    elif isinstance(value, Mapping):
+        for key, inner in cast("Mapping[str, object]", value).items():
+            _check_strings(inner, f"{param}.{key}")
+    elif isinstance(value, list):
+        for position, inner in enumerate(cast("list[object]", value)):
+            _check_strings(inner, f"{param}[{position}]")
 
 
 def _check_value(value: object, param: str) -> None:
@@ -116,7 +195,7 @@ async def resolve_items(
     return resolved
 
 
-_THIN = CodeInterpreterCall | FileSearchCall | WebSearchCall | McpCall
+_THIN = CodeInterpreterCall | FileSearchCall | WebSearchCall | McpCall | Reasoning
 
 
 def _same(given: Item, stored: Item, view: View) -> bool:

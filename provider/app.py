@@ -20,6 +20,7 @@ from antiphon.items import Clock, CreateResponse, Ids, Include, ToolDefinition, 
 from antiphon.models import Model
 from antiphon.tools import HostedTool, Offer
 
+from .admit import MAX_ITEMS, admit_body
 from .auth import Keys
 from .catalogue import Catalogue, Upstream
 from .door import Door, guarded, read_json, refuse
@@ -53,6 +54,8 @@ class Provider:
         dialect: Whose reasoning event names all clients get; by default each its own.
         private_urls: Whether image and file URLs may point into private networks.
         max_body: Bytes that a request body may have.
+        max_items: Items that a request may have; each part of them counts, too.
+        max_turns: Samplings after which a model's run ends incomplete; agents have their own.
         body_seconds: How long a request body may take to arrive.
         keep_alive: Seconds of silence after which a line is kept alive.
         new_ids: Makes the source of ids of each response; seed it for repeatable runs.
@@ -77,11 +80,19 @@ class Provider:
         dialect: Dialect | None = None,
         private_urls: bool = False,
         max_body: int = 64 * 1024 * 1024,
+        max_items: int = MAX_ITEMS,
+        max_turns: int = 1000,
         body_seconds: float = 60.0,
         keep_alive: float = KEEP_ALIVE_SECONDS,
         new_ids: Callable[[], Ids] = Ids,
         clock: Clock = now,
     ) -> None:
+        _whole(max_body=max_body, max_items=max_items, max_turns=max_turns)
+        _positive(body_seconds=body_seconds, keep_alive=keep_alive)
+        if dialect is not None and dialect not in get_args(Dialect):
+            raise ConfigurationError(
+                f"dialect: expected one of {', '.join(get_args(Dialect))}, got {dialect!r}"
+            )
         catalogue = Catalogue(
             models=_checked(models, Model, "models"),
             agents=_checked(agents, Agent, "agents"),
@@ -89,6 +100,7 @@ class Provider:
             upstream=upstream,
             tools=_tools(tools),
             default_tools=_definitions(default_tools),
+            max_turns=max_turns,
         )
         self._keys = Keys(api_keys)
         self._tools = tools
@@ -101,6 +113,7 @@ class Provider:
             store=_store(store),
             store_by_default=store_by_default,
             private_urls=private_urls,
+            max_items=max_items,
             new_ids=new_ids,
             clock=clock,
         )
@@ -154,6 +167,7 @@ class Provider:
     async def _create(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = self._keys.principal(scope)
         body = await read_json(scope, receive, limit=self._max_body, seconds=self._body_seconds)
+        admit_body(body, max_items=self._desk.max_items)
         request = CreateResponse.parse(body)
         view = _view(request, Headers(scope=scope), self._dialect)
         responder = await Responder.begin(self._desk, request, principal=principal, view=view)
@@ -281,6 +295,18 @@ def _dialect(headers: Headers) -> Dialect:
 def _extensions(headers: Headers) -> bool:
     asked = headers.get("openresponses-extensions", "")
     return "antiphon" in (name.strip().lower() for name in asked.split(","))
+
+
+def _whole(**limits: object) -> None:
+    for name, value in limits.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ConfigurationError(f"{name}: expected a whole number from 1, got {value!r}")
+
+
+def _positive(**seconds: object) -> None:
+    for name, value in seconds.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            raise ConfigurationError(f"{name}: expected seconds above 0, got {value!r}")
 
 
 def _checked(given: Sequence[Any], kind: type[Any], what: str) -> Sequence[Any]:

@@ -3,17 +3,22 @@
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 
 from antiphon.agents import Agent, Workflow, build_menu, loop
 from antiphon.errors import ConfigurationError, RequestError
 from antiphon.items import (
+    BUILT_IN,
+    AgentTool,
     Clock,
     CreateResponse,
+    CustomTool,
     Event,
     FunctionTool,
     Ids,
     Item,
+    McpServerTool,
+    ProviderFunction,
     ToolDefinition,
 )
 from antiphon.models import Model
@@ -66,6 +71,7 @@ class Catalogue:
         workflows: Workflows, likewise.
         upstream: Where names that are none of these lead.
         tools: What the provider can run for any model.
+        max_turns: Samplings of a model after which its run ends incomplete.
         default_tools: Definitions added to every request to a model that does not have them.
 
     Raises:
@@ -81,7 +87,9 @@ class Catalogue:
         upstream: Upstream | None,
         tools: Sequence[Offer | HostedTool],
         default_tools: Sequence[ToolDefinition],
+        max_turns: int,
     ) -> None:
+        self._max_turns = max_turns
         self._default_tools = default_tools
         self._upstream = upstream
         self._tools = [*tools, InlineAgents(self)]
@@ -116,13 +124,26 @@ class Catalogue:
             clock=asked.clock,
         )
 
-    def serve(self, request: CreateResponse, **run: Any) -> AsyncGenerator[Event, None]:
-        """The same, for a run of any kind (see `agents.loop` for what `run` may hold)."""
+    def serve(
+        self, request: CreateResponse, *, defaults: bool = True, **run: Any
+    ) -> AsyncGenerator[Event, None]:
+        """The same, for a run of any kind (see `agents.loop` for what `run` may hold).
+
+        Args:
+            request: What is asked.
+            defaults: Whether a model gets the default tools.
+            run: What else the run is given.
+
+        Raises:
+            RequestError: 404 for a name that nobody here has.
+        """
         who = self.find(request.model)
         if isinstance(who, Agent | Workflow):
             return who.serve(request, **run)
-        full = self._with_defaults(request)
-        return loop(full, model=who, tools=self._tools, echo=request, **run)
+        full = self._with_defaults(request) if defaults else request
+        return loop(
+            full, model=who, tools=self._tools, echo=request, max_turns=self._max_turns, **run
+        )
 
     def check(self, request: CreateResponse, scope: Scope) -> None:
         """Whether a request inside another can be served: its model, and each of its tools.
@@ -132,23 +153,28 @@ class Catalogue:
         """
         who = self.find(request.model)
         if isinstance(who, Agent):
-            own = [tool for tool in who.tools if not isinstance(tool, FunctionTool)]
-            build_menu(own, scope)
+            _check_agent(who, scope)
         elif isinstance(who, Workflow):
             who.check(request)
         else:
             build_menu(self._tools, scope, native=getattr(who, "native", ()))
 
     def _with_defaults(self, request: CreateResponse) -> CreateResponse:
-        declared = {(tool.type, getattr(tool, "name", None)) for tool in request.tools or ()}
-        added = [
-            tool
-            for tool in self._default_tools
-            if (tool.type, getattr(tool, "name", None)) not in declared
-        ]
-        if not added:
+        if not self._default_tools:
             return request
-        return request.model_copy(update={"tools": [*(request.tools or []), *added]})
+        tools = list(request.tools or ())
+        functions = [tool.function.name for tool in self._tools if isinstance(tool, Offer)]
+        declared = {_key(tool) for tool in tools}
+        taken = {name for tool in tools for name in _names(tool, functions)}
+        for tool in self._default_tools:
+            names = _names(tool, functions)
+            free = [name for name in names if name not in taken]
+            if _key(tool) in declared or (names and not free):
+                continue
+            if free != names:  # some of the provider's functions, which the client has its own of
+                tool = tool.model_copy(update={"allowed_tools": free})
+            tools.append(tool)
+        return request.model_copy(update={"tools": tools or None})
 
     def find(self, name: str | None) -> Served:
         """Who has this name.
@@ -188,3 +214,46 @@ class Catalogue:
                 open_still.push_async_callback(self._upstream.aclose)
             for model in {id(model): model for model in models}.values():  # agents may share one
                 open_still.push_async_callback(model.aclose)
+
+
+def _key(tool: ToolDefinition) -> tuple[str, str | None]:
+    """What a tool is declared by: two of one key are the same tool, or in each other's way."""
+    name = "server_label" if isinstance(tool, McpServerTool) else "name"
+    return tool.type, getattr(tool, name, None)
+
+
+def _names(tool: ToolDefinition, functions: list[str]) -> list[str]:
+    """The names that a definition takes on the menu, as far as they are known beforehand."""
+    if isinstance(tool, FunctionTool | CustomTool | ProviderFunction | AgentTool):
+        return [tool.name]
+    if not isinstance(tool, McpServerTool):
+        return [tool.type]
+    if tool.connector_id != BUILT_IN:
+        return []
+    allowed = tool.allowed_tools
+    asked: object = allowed.get("tool_names") if isinstance(allowed, dict) else allowed
+    if asked is None:
+        return functions
+    named = cast("list[object]", asked) if isinstance(asked, list) else []
+    return [name for name in named if isinstance(name, str)]  # the menu refuses any other
+
+
+def _check_agent(agent: Agent[Any], scope: Scope) -> None:
+    """Whether an agent takes these tools beside its own, and can run all of both."""
+    runnable = [tool for tool in agent.tools if not isinstance(tool, FunctionTool)]
+    if len(runnable) < len(agent.tools):
+        raise RequestError(
+            f"model: {agent.name!r} calls functions of the client: an agent inside a request "
+            "cannot wait for the client",
+            param="model",
+            code="unsupported_value",
+        )
+    menu = build_menu(runnable, scope, native=getattr(agent.model, "native", ()))
+    for tool in runnable:
+        name = tool.function.name if isinstance(tool, Offer) else tool.type
+        if name in menu:
+            raise RequestError(
+                f"tools: {agent.name!r} has a tool named {name!r} of its own: leave it out",
+                param="tools",
+                code="duplicate_tool",
+            )

@@ -67,7 +67,7 @@ class InlineAgents:
 
         def serve(request: CreateResponse, **run: Any) -> AsyncGenerator[Event, None]:
             whole = asked.model_copy(update={"input": request.input})
-            return self._catalogue.serve(whole, **run)
+            return self._catalogue.serve(whole, defaults=False, **run)
 
         return [Delegate(agent.name, function_of(agent.name, words), serve, "fresh")]
 

@@ -27,7 +27,7 @@ from antiphon.items import (
     now,
 )
 
-from .admit import admit, resolve_items
+from .admit import MAX_ITEMS, admit, resolve_items
 from .catalogue import Asked, Catalogue
 from .feed import feed
 from .sse import DONE, frame, pad
@@ -47,6 +47,7 @@ class Desk:
         store: Where responses are kept.
         store_by_default: Whether a request that does not say is stored.
         private_urls: Whether image and file URLs may point into private networks.
+        max_items: How many items and parts a request may have.
         new_ids: Makes the source of ids of one response.
         clock: Gives seconds since 1970.
     """
@@ -55,6 +56,7 @@ class Desk:
     store: Store
     store_by_default: bool = True
     private_urls: bool = False
+    max_items: int = MAX_ITEMS
     new_ids: Callable[[], Ids] = Ids
     clock: Clock = now
 
@@ -83,7 +85,7 @@ class Responder:
         Raises:
             RequestError: Anything that is wrong with the request.
         """
-        admit(request, private_urls=desk.private_urls)
+        admit(request, private_urls=desk.private_urls, max_items=desk.max_items)
         before = await _before(desk.store, request, principal)
         given = await resolve_items(request.items, desk.store, principal=principal, view=view)
         full = request.model_copy(

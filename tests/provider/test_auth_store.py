@@ -151,7 +151,7 @@ async def test_secrets_are_neither_echoed_nor_stored_nor_logged(
     assert one.status == 200, one.body
     assert SECRET.encode() not in one.body
     assert b"example.com" in one.body or carrier["type"] == "mcp"
-    (record,) = store._shelves["local"].records.values()  # pyright: ignore[reportPrivateUsage]
+    (record,) = store._shelves["alice"].records.values()  # pyright: ignore[reportPrivateUsage]
     assert SECRET not in repr(record)
     assert SECRET not in caplog.text
     again = await get(app, record.response.id, ALICE | EXTENDED)

@@ -92,6 +92,46 @@ PLACES: list[tuple[str, Callable[[str], Any]]] = [
         ),
     ),
     (
+        "input[0].summary[0].image_url",
+        lambda url: items(
+            {"type": "reasoning", "summary": [{"type": "input_image", "image_url": url}]}
+        ),
+    ),
+    (
+        "input[0].content[0].image_url",
+        lambda url: items(
+            {
+                "type": "reasoning",
+                "summary": [],
+                "content": [{"type": "input_image", "image_url": url}],
+            }
+        ),
+    ),
+    (
+        "input[0].output[0].content[0].file_url",
+        lambda url: items(
+            {
+                "type": "antiphon:agent_call",
+                "id": "ac_1",
+                "status": "completed",
+                "agent": "a",
+                "output": [
+                    {"role": "assistant", "content": [{"type": "input_file", "file_url": url}]}
+                ],
+            }
+        ),
+    ),
+    (
+        "input[0].content[0].file.sources[1].here",
+        lambda url: one_part({"type": "file", "file": {"sources": ["x", {"here": url}]}}),
+    ),
+    (
+        "input[0].content[0].deep.link",
+        lambda url: items(
+            {"type": "x_new", "content": [{"type": "x_part", "deep": {"link": url}}]}
+        ),
+    ),
+    (
         "input[1].output.image_url",
         lambda url: items(
             {"type": "computer_call", "call_id": "c", "action": {"type": "screenshot"}},
@@ -136,3 +176,26 @@ async def test_urls_are_looked_at_wherever_a_model_would_read_them(
     assert (problem(one)["code"], problem(one)["param"]) == ("private_url", param)
     assert (await exchange(provider(), outer)).status == 200
     assert (await exchange(provider(private_urls=True), inner)).status == 200
+
+
+@pytest.mark.parametrize("private_urls", [False, True])
+@pytest.mark.parametrize("data", [*PRIVATE[:2], "https://example.com/", "file:///etc/passwd"])
+async def test_no_url_stands_where_a_file_s_bytes_belong(data: str, private_urls: bool) -> None:
+    app = provider(private_urls=private_urls)
+    one = await exchange(app, one_part({"type": "input_file", "file_data": data}))
+    assert one.status == 400, one.body
+    assert (problem(one)["code"], problem(one)["param"]) == (
+        "invalid_value",
+        "input[0].content[0].file_data",
+    )
+
+
+@pytest.mark.parametrize("data", ["data:text/plain;base64,aGk=", "aGk=", "aG\nk=", "_-8="])
+async def test_a_file_s_bytes_pass(data: str) -> None:
+    one = await exchange(provider(), one_part({"type": "input_file", "file_data": data}))
+    assert one.status == 200, one.body
+
+
+async def test_words_about_urls_are_no_urls() -> None:
+    part = {"type": "x_note", "text": "see http://localhost/", "words": ["httpd", "http is old"]}
+    assert (await exchange(provider(), one_part(part))).status == 200
