@@ -167,7 +167,11 @@ class _Run:
             turn = Sampling(self.menu, self.scope, next_index=first, choice=self.choice)
             async with aclosing(turn.events(self.model, request)) as spoken:
                 async for event in spoken:
-                    yield tell(event)
+                    try:
+                        event = tell(event)
+                    except ValueError as error:  # it tells of what was never begun
+                        raise ModelError(str(error), code="invalid_stream") from error
+                    yield event
             end = self._ending(turn)
             if end is None:
                 async with aclosing(self._execute(turn)) as ran:

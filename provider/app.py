@@ -89,10 +89,6 @@ class Provider:
     ) -> None:
         _whole(max_body=max_body, max_items=max_items, max_turns=max_turns)
         _positive(body_seconds=body_seconds, keep_alive=keep_alive)
-        if dialect is not None and dialect not in get_args(Dialect):
-            raise ConfigurationError(
-                f"dialect: expected one of {', '.join(get_args(Dialect))}, got {dialect!r}"
-            )
         catalogue = Catalogue(
             models=_checked(models, Model, "models"),
             agents=_checked(agents, Agent, "agents"),
@@ -104,7 +100,7 @@ class Provider:
         )
         self._keys = Keys(api_keys)
         self._tools = tools
-        self._dialect: Dialect | None = dialect
+        self._dialect: Dialect | None = _spoken(dialect)
         self._max_body = max_body
         self._body_seconds = body_seconds
         self._keep_alive = keep_alive
@@ -117,7 +113,10 @@ class Provider:
             new_ids=new_ids,
             clock=clock,
         )
-        self._router = Router(
+        self._router: Router = self._routed()
+
+    def _routed(self) -> Router:
+        return Router(
             routes=[
                 Route("/v1/responses", Door({"POST": self._create})),
                 Route("/v1/responses/{id}", Door({"GET": self._retrieve, "DELETE": self._delete})),
@@ -307,6 +306,14 @@ def _positive(**seconds: object) -> None:
     for name, value in seconds.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
             raise ConfigurationError(f"{name}: expected seconds above 0, got {value!r}")
+
+
+def _spoken(dialect: Dialect | None) -> Dialect | None:
+    if dialect is not None and dialect not in get_args(Dialect):
+        raise ConfigurationError(
+            f"dialect: expected one of {', '.join(get_args(Dialect))}, got {dialect!r}"
+        )
+    return dialect
 
 
 def _checked(given: Sequence[Any], kind: type[Any], what: str) -> Sequence[Any]:

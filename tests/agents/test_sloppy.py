@@ -13,6 +13,7 @@ from antiphon.agents import Agent, loop
 from antiphon.errors import ConfigurationError
 from antiphon.items import (
     AgentCall,
+    AgentEvent,
     ArgumentsDone,
     Completed,
     CreateResponse,
@@ -247,3 +248,11 @@ async def test_what_a_model_runs_itself_can_be_chosen() -> None:
     events = [event async for event in loop(request, model=model)]
     assert events[-1].type == "response.completed"
     assert model.choices[0].type == "web_search"
+
+
+async def test_a_sub_agent_s_event_that_makes_no_sense_fails_the_response() -> None:
+    run = AgentCall(id="ac", status="in_progress", agent="far")
+    inner = TextDelta(item_id="m", output_index=3, content_index=0, delta="x")
+    events = await told(opened(run), AgentEvent(item_id="ac", output_index=0, event=inner))
+    last: Any = events[-1]
+    assert (last.type, last.response.error.code) == ("response.failed", "invalid_stream")

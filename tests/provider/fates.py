@@ -91,7 +91,11 @@ CHAT_IMAGE = "messages.0.content.0.image_url"
 
 FATES: list[Row] = [
     honoured("model", "who answers; 404 for an unknown name", f"{HERE}::test_model"),
-    honoured("input", "a text, or items of any type", f"{HERE}::test_input"),
+    honoured(
+        "input",
+        "a text, or items of any type; 20,000 with their parts (`max_items`)",
+        f"{HERE}::test_input",
+    ),
     honoured(
         "input: item_reference",
         "resolved from the store; 404 if absent or another's",
@@ -116,7 +120,7 @@ FATES: list[Row] = [
     part(
         "input_file.file_data",
         {"type": "input_file", "filename": "a.pdf", "file_data": DATA},
-        "the model's server reads it",
+        "a data URL or base64; the model's server reads it",
         chat="messages.0.content.0.file.file_data",
     ),
     part(
@@ -136,7 +140,7 @@ FATES: list[Row] = [
     ),
     honoured(
         "previous_response_id",
-        "all earlier input and output comes before the new input",
+        "all earlier input and output comes before the new input; 404 if any of it is gone",
         f"{STORE}::test_a_chain_of_three",
     ),
     honoured(
