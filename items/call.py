@@ -89,7 +89,7 @@ class AgentCall(Wire):
     agent: str
     name: Maybe[str] = None
     input: Anything = None
-    output: list["Item"] = Field(default_factory=list["Item"])
+    output: Annotated[list["Item"], Field(fail_fast=True)] = Field(default_factory=list["Item"])
     usage: Usage | None = None
     error: str | None = None
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag
 
+from .part import ListOf
 from .wire import Anything, Json, Maybe, Wire, type_tag
 
 
@@ -47,7 +48,7 @@ class CodeInterpreterCall(Wire):
     status: str
     container_id: str
     code: str | None = None
-    outputs: list[CodeOutput] | None = None
+    outputs: ListOf[CodeOutput] | None = None
 
 
 class SearchResult(Wire):
@@ -66,8 +67,8 @@ class FileSearchCall(Wire):
     type: Literal["file_search_call"] = "file_search_call"
     id: Maybe[str] = None
     status: str
-    queries: list[str]
-    results: list[SearchResult] | None = None
+    queries: ListOf[str]
+    results: ListOf[SearchResult] | None = None
 
 
 class WebSearchCall(Wire):
@@ -96,8 +97,8 @@ class ComputerCall(Wire):
     call_id: Annotated[str, Field(min_length=1)]
     status: Maybe[str] = None
     action: Maybe[Json] = None
-    actions: Maybe[list[Json]] = None
-    pending_safety_checks: list[Json] = Field(default_factory=list[Json])
+    actions: Maybe[ListOf[Json]] = None
+    pending_safety_checks: ListOf[Json] = Field(default_factory=list[Json])
 
 
 class ComputerCallOutput(Wire):
@@ -125,7 +126,7 @@ class McpListTools(Wire):
     type: Literal["mcp_list_tools"] = "mcp_list_tools"
     id: Maybe[str] = None
     server_label: str
-    tools: list[McpTool]
+    tools: ListOf[McpTool]
     error: Anything = None
 
 

@@ -7,13 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from .part import ListOf
 from .wire import Json, Maybe, Wire
 
 
 class ShellAction(Wire):
     """Commands to run in order; time in milliseconds, length in characters."""
 
-    commands: list[str]
+    commands: ListOf[str]
     timeout_ms: int | None = None
     max_output_length: int | None = None
 
@@ -52,7 +53,7 @@ class ShellCallOutput(Wire):
     call_id: Annotated[str, Field(min_length=1)]
     status: Maybe[str] = None
     max_output_length: int | None = None
-    output: list[ShellOutput]
+    output: ListOf[ShellOutput]
 
 
 class LocalShellCall(Wire):

@@ -8,8 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
-from pydantic import BaseModel
-
 from antiphon.errors import RequestError
 from antiphon.items import (
     AgentCall,
@@ -23,6 +21,7 @@ from antiphon.items import (
     Reasoning,
     UnknownPart,
     WebSearchCall,
+    Wire,
 )
 
 from .store import Store
@@ -106,7 +105,11 @@ def _too_many(what: str) -> RequestError:
 def _fields(wire: object) -> Mapping[str, object]:
     """All fields of an item or part. To ask for each by name costs a microsecond a miss."""
     extra: Json | None = getattr(wire, "__pydantic_extra__", None)
-    return {**vars(wire), **extra} if extra else vars(wire)
+    if not extra:
+        return vars(wire)
+    fields = {**vars(wire), **extra}
+    fields.pop("__pydantic_extra__", None)  # where a class declares it, it is a field, too
+    return fields
 
 
 def _lists(fields: Mapping[str, object]) -> list[tuple[str, list[object]]]:
@@ -139,7 +142,7 @@ def _check_part(part: object, param: str, *, private_urls: bool) -> None:
         if not private_urls:
             _check_strings(cast("Json", part), param)
         return
-    if not isinstance(part, BaseModel):
+    if not isinstance(part, Wire):
         return
     fields = _fields(part)
     _check_data(fields.get("file_data"), f"{param}.file_data")
