@@ -100,7 +100,7 @@ class DockerSandboxes(Backend):
         self._live, self._share = live, share
         self._default = memory_limit
         self._engine = Engine(engine)
-        self.owner = new_owner()
+        self.owner: str = new_owner()
         """The value of the label `antiphon.owner` of its containers."""
         flags = Flags(
             cpus=cpus,

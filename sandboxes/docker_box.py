@@ -23,7 +23,7 @@ from .docker_stream import Stream
 from .docker_way import Way
 from .engine import Client, Engine
 
-logger = logging.getLogger("antiphon.sandboxes")
+logger: logging.Logger = logging.getLogger("antiphon.sandboxes")
 
 _LINE = 32 * 1024
 _ANSWER = 3.0
@@ -108,7 +108,7 @@ class Box:
             )
         except (APIError, SandboxUnavailable):
             return False
-        self.memory = memory
+        self.memory: int = memory
         return not self.gone
 
     async def spawn(self) -> tuple[str, Stream]:

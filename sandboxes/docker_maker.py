@@ -24,7 +24,7 @@ from .engine import Client, Engine
 Transport: TypeAlias = Literal["auto", "socket", "stream"]
 """How the host speaks with a container; `auto` finds out."""
 
-logger = logging.getLogger("antiphon.sandboxes")
+logger: logging.Logger = logging.getLogger("antiphon.sandboxes")
 
 
 class BoxMaker:

@@ -153,7 +153,7 @@ class HijackedStream(Stream):
         self._answered = False
         self.status = 0
         """The HTTP status, 0 before it has come."""
-        self.said = b""
+        self.said: bytes = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""

@@ -25,7 +25,7 @@ from .engine import Client, Engine
 Progress: TypeAlias = Callable[[str], None]
 """Called on the event loop with each line of the build's log."""
 
-logger = logging.getLogger("antiphon.sandboxes")
+logger: logging.Logger = logging.getLogger("antiphon.sandboxes")
 
 REPOSITORY = "antiphon-sandbox"
 """The name of the images; their tags are hashes."""

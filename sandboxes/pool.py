@@ -20,7 +20,7 @@ from antiphon.errors import SandboxBusy, SandboxUnavailable
 from .docker_box import Box
 from .docker_maker import BoxMaker
 
-logger = logging.getLogger("antiphon.sandboxes")
+logger: logging.Logger = logging.getLogger("antiphon.sandboxes")
 
 _AT_ONCE = 2
 _PING = 300.0

@@ -161,7 +161,7 @@ class Session:
         """End the interpreter; cannot be cancelled. Returns why it ended."""
         self._disarm()
         found = await self._link.aclose()
-        self.files_lost = isinstance(self._link, Perishable) and self._link.files_lost
+        self.files_lost: bool = isinstance(self._link, Perishable) and self._link.files_lost
         self._end = self._end or found
         self._notify()
         return self._end
