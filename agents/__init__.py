@@ -6,10 +6,8 @@ which serves the same loop over HTTP. Not here: bytes, stores, what a client may
 
 from .agent import (
     Agent as Agent,
-    AgentInput as AgentInput,
     AgentTool as AgentTool,
     Instructions as Instructions,
-    as_items as as_items,
 )
 from .combine import chain as chain, parallel as parallel, route as route
 from .delegate import (
@@ -21,4 +19,5 @@ from .delegate import (
 from .loop import loop as loop
 from .menu import build_menu as build_menu
 from .result import Result as Result
+from .runnable import AgentInput as AgentInput, Runnable as Runnable, as_items as as_items
 from .workflow import Workflow as Workflow, run as run, workflow as workflow

@@ -7,14 +7,12 @@ An agent holds no state: what it knows of a conversation is the list of items th
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Generic, TypeAlias, TypeVar, cast, overload
+from typing import Any, TypeAlias, TypeVar, cast, overload
 
-import anyio
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-from antiphon.errors import ConfigurationError, OutputError, RunError
+from antiphon.errors import ConfigurationError, OutputError
 from antiphon.items import (
-    ITEM,
     Clock,
     CreateResponse,
     Event,
@@ -27,29 +25,24 @@ from antiphon.items import (
     Message,
     ProviderFunction,
     Response,
-    ResponseEvent,
     TextFormat,
     TextOptions,
     ToolDefinition,
-    Wire,
     now,
 )
 from antiphon.models import Model, resolve
 from antiphon.tools import Context, HostedTool, Offer, Scope
 
-from .delegate import ContextPolicy, Delegate, function_of
 from .loop import MAX_TURNS, loop
-from .result import Result
+from .runnable import Runnable
 
 T = TypeVar("T")
 
 Instructions: TypeAlias = str | Callable[[Context[Any]], str | Awaitable[str]] | None
 AgentTool: TypeAlias = Offer | HostedTool | FunctionTool
-Given: TypeAlias = str | Item | Mapping[str, Any]
-AgentInput: TypeAlias = str | Sequence[Given]
 
 
-class Agent(Generic[T]):
+class Agent(Runnable[T]):
     """Runs a model with tools until it has an answer.
 
     Args:
@@ -121,101 +114,15 @@ class Agent(Generic[T]):
     def __repr__(self) -> str:
         return f"Agent(name={self.name!r}, model={self.model.name!r}, tools={len(self.tools)})"
 
-    async def run(
-        self,
-        given: AgentInput,
-        *,
-        deps: Any = None,
-        ids: Ids | None = None,
-        clock: Clock = now,
-    ) -> Result[T]:
-        """Run to the end.
-
-        Args:
-            given: A text, or a list of items, texts and dicts: the whole conversation.
-            deps: For tools and instructions that take a `Context`.
-            ids: Where ids come from; seed it for repeatable runs.
-            clock: Gives seconds since 1970.
-
-        Raises:
-            RequestError: The input cannot be served as it stands.
-            RunError: The run failed.
-            OutputError: The answer does not fit the output type.
-        """
-        items = as_items(given)
-        response: Response | None = None
-        async for event in self.stream(items, deps=deps, ids=ids, clock=clock):
-            if isinstance(event, ResponseEvent):
-                response = event.response
-        if response is None:
-            raise ConfigurationError("the run gave no events: this is a bug, please report it")
-        if response.status == "failed":
-            why = response.error.message if response.error else "it did not say why"
-            raise RunError(f"{self.name} failed: {why}", response=response)
-        return Result(self.answer(response), [*items, *response.output], response)
-
-    def run_sync(self, given: AgentInput, *, deps: Any = None) -> Result[T]:
-        """`run`, for code that is not async."""
-        return anyio.run(lambda: self.run(given, deps=deps))
-
-    async def stream(
-        self,
-        given: AgentInput,
-        *,
-        deps: Any = None,
-        ids: Ids | None = None,
-        clock: Clock = now,
-    ) -> AsyncGenerator[Event, None]:
-        """Run, and yield every event as it happens; the last one carries the response.
-
-        Raises:
-            RequestError: Before the first event, if the input cannot be served as it stands.
-        """
-        request = CreateResponse(model=self.name, input=as_items(given), store=False)
-        async with aclosing(self.serve(request, deps=deps, ids=ids, clock=clock)) as events:
-            async for event in events:
-                yield event
-
-    def as_tool(
-        self,
-        *,
-        name: str | None = None,
-        description: str | None = None,
-        context: ContextPolicy = "fresh",
-    ) -> Delegate:
-        """This agent as a tool of another: a call is a whole run, its items inside one item.
-
-        Args:
-            name: The name that the other's model sees; this agent's own by default.
-            description: What it is good for, in words for that model.
-            context: What it reads: only its input (`fresh`), everything that the caller has
-                read and then its input (`parent`), or what a function of both gives.
-
-        Raises:
-            ConfigurationError: The name cannot be a function's, or there are no words for it.
-        """
+    def purpose(self) -> str | None:
+        """The first paragraph of its instructions, where they are a text."""
         own = [tool.name for tool in self.tools if isinstance(tool, FunctionTool)]
         if own:
             raise ConfigurationError(
                 f"Agent({self.name!r}).as_tool: {', '.join(own)} would be for a client to run, and "
                 "inside another agent's run there is none: make it a @tool"
             )
-        words = description
-        if words is None and isinstance(self.instructions, str):
-            words = self.instructions.strip().split("\n\n")[0]
-        if not words:
-            raise ConfigurationError(
-                f"Agent({self.name!r}).as_tool: expected a description, since the instructions "
-                "are none or a function: say what it is good for"
-            )
-        try:
-            function = function_of(name or self.name, words)
-        except ValidationError as error:
-            raise ConfigurationError(
-                f"Agent({self.name!r}).as_tool: expected a name of letters, digits, _ and -, at "
-                f"most 64: give one by name=: {error.errors()[0]['msg']}"
-            ) from error
-        return Delegate(self.name, function, self.serve, context)
+        return self.instructions.split("\n\n")[0] if isinstance(self.instructions, str) else None
 
     async def serve(
         self,
@@ -302,28 +209,6 @@ class Agent(Generic[T]):
             raise OutputError(
                 f"{self.name}: the answer does not fit the output type: {error}", response=response
             ) from error
-
-
-def as_items(given: AgentInput) -> list[Item]:
-    """Items of whatever a caller gives: texts become user messages, dicts are validated.
-
-    Raises:
-        ConfigurationError: A dict is no item.
-    """
-    if isinstance(given, str):
-        return [Message(role="user", content=given)]
-    return [_as_item(one, position) for position, one in enumerate(given)]
-
-
-def _as_item(one: Given, position: int) -> Item:
-    if isinstance(one, str):
-        return Message(role="user", content=one)
-    if isinstance(one, Wire):
-        return one
-    try:
-        return ITEM.validate_python(dict(one))
-    except (ValidationError, TypeError, ValueError) as error:
-        raise ConfigurationError(f"input[{position}]: expected an item or text: {error}") from error
 
 
 def _declaration(tool: object, agent: str) -> ToolDefinition:

@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from typing import (
     Any,
-    Generic,
     TypeAlias,
     TypeVar,
     cast,
@@ -19,10 +18,9 @@ from typing import (
     overload,
 )
 
-import anyio
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-from antiphon.errors import ConfigurationError, OutputError, RequestError, RunError
+from antiphon.errors import ConfigurationError, OutputError, RequestError
 from antiphon.items import (
     Clock,
     CreateResponse,
@@ -31,16 +29,15 @@ from antiphon.items import (
     Item,
     Message,
     Response,
-    ResponseEvent,
     now,
     opening,
 )
 from antiphon.tools import Allowance, Scope
 
-from .agent import Agent, AgentInput, as_items
-from .delegate import ContextPolicy, Delegate, function_of
+from .agent import Agent
 from .flow import CURRENT, Flow, words_of
 from .result import Result
+from .runnable import AgentInput, Runnable, as_items
 from .telling import Telling
 
 T = TypeVar("T")
@@ -51,7 +48,7 @@ Work: TypeAlias = (
 """What can be a workflow: an async function of the input's text, or of all its items."""
 
 
-class Workflow(Generic[T]):
+class Workflow(Runnable[T]):
     """An async function that runs agents, in the place of an agent.
 
     Its response holds an `antiphon:agent_call` item for each `run` of the function, and then
@@ -81,81 +78,9 @@ class Workflow(Generic[T]):
     def __repr__(self) -> str:
         return f"Workflow(name={self.name!r})"
 
-    async def run(
-        self,
-        given: AgentInput,
-        *,
-        deps: Any = None,
-        ids: Ids | None = None,
-        clock: Clock = now,
-    ) -> Result[T]:
-        """Run to the end; parameters as `Agent.run` has them.
-
-        Raises:
-            RequestError: The input cannot be served as it stands.
-            RunError: The run failed.
-            OutputError: What the function returned is not what its annotation says.
-        """
-        items = as_items(given)
-        response: Response | None = None
-        async for event in self.stream(items, deps=deps, ids=ids, clock=clock):
-            if isinstance(event, ResponseEvent):
-                response = event.response
-        if response is None:
-            raise ConfigurationError("the run gave no events: this is a bug, please report it")
-        if response.status == "failed":
-            why = response.error.message if response.error else "it did not say why"
-            raise RunError(f"{self.name} failed: {why}", response=response)
-        return Result(self.answer(response), [*items, *response.output], response)
-
-    def run_sync(self, given: AgentInput, *, deps: Any = None) -> Result[T]:
-        """`run`, for code that is not async."""
-        return anyio.run(lambda: self.run(given, deps=deps))
-
-    async def stream(
-        self,
-        given: AgentInput,
-        *,
-        deps: Any = None,
-        ids: Ids | None = None,
-        clock: Clock = now,
-    ) -> AsyncGenerator[Event, None]:
-        """Run, and yield every event as it happens; the last one carries the response.
-
-        Raises:
-            RequestError: Before the first event, if the input cannot be served as it stands.
-        """
-        request = CreateResponse(model=self.name, input=as_items(given), store=False)
-        async with aclosing(self.serve(request, deps=deps, ids=ids, clock=clock)) as events:
-            async for event in events:
-                yield event
-
-    def as_tool(
-        self,
-        *,
-        name: str | None = None,
-        description: str | None = None,
-        context: ContextPolicy = "fresh",
-    ) -> Delegate:
-        """This workflow as a tool of an agent; parameters as `Agent.as_tool` has them.
-
-        Raises:
-            ConfigurationError: The name cannot be a function's, or there are no words for it.
-        """
-        words = description or self.description
-        if not words:
-            raise ConfigurationError(
-                f"Workflow({self.name!r}).as_tool: expected a description, since the function "
-                "has no docstring: say what it is good for"
-            )
-        try:
-            function = function_of(name or self.name, words)
-        except ValidationError as error:
-            raise ConfigurationError(
-                f"Workflow({self.name!r}).as_tool: expected a name of letters, digits, _ and -, "
-                f"at most 64: give one by name=: {error.errors()[0]['msg']}"
-            ) from error
-        return Delegate(self.name, function, self.serve, context)
+    def purpose(self) -> str | None:
+        """Its description: the function's docstring, unless another was given."""
+        return self.description
 
     async def serve(
         self,

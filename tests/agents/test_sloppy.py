@@ -46,7 +46,7 @@ async def note(word: str) -> str:
 @tool
 async def stumble() -> str:
     """Be cancelled from inside."""
-    inner = asyncio.ensure_future(asyncio.sleep(60))
+    inner = asyncio.ensure_future(asyncio.Event().wait())
     inner.cancel()
     await inner
     return "never"
@@ -199,8 +199,9 @@ async def test_a_call_is_read_back_under_the_name_that_was_called() -> None:
 def test_an_agent_that_needs_a_client_is_no_tool() -> None:
     ask = FunctionTool(name="ask", parameters={})
     agent = Agent(name="child", model=ScriptedModel([]), instructions="Ask.", tools=[ask])
-    with pytest.raises(ConfigurationError, match="for a client to run"):
-        agent.as_tool()
+    for description in (None, "Asks."):
+        with pytest.raises(ConfigurationError, match="for a client to run"):
+            agent.as_tool(description=description)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,187 @@
+"""What agents and workflows have in common: a name, and runs that can be asked for in four ways.
+
+`serve` is the run and `answer` reads its end; each kind has its own. Over them, once for both:
+`stream`, `run` (its fold), `run_sync` (one line), and `as_tool` (a run as another's call).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import anyio
+from pydantic import ValidationError
+
+from antiphon.errors import ConfigurationError, RunError
+from antiphon.items import (
+    ITEM,
+    Clock,
+    CreateResponse,
+    Event,
+    Ids,
+    Item,
+    Message,
+    Response,
+    ResponseEvent,
+    Wire,
+    now,
+)
+from antiphon.tools import Scope
+
+from .delegate import ContextPolicy, Delegate, function_of
+from .result import Result
+
+T = TypeVar("T")
+
+Given: TypeAlias = str | Item | Mapping[str, Any]
+AgentInput: TypeAlias = str | Sequence[Given]
+"""A text, or a list of items, texts and dicts: the whole conversation."""
+
+
+class Runnable(ABC, Generic[T]):
+    """Base of agents and workflows.
+
+    Attributes:
+        name: What it is called; also its model name when a Provider serves it.
+    """
+
+    name: str
+
+    @abstractmethod
+    def serve(
+        self,
+        request: CreateResponse,
+        *,
+        history: Sequence[Item] = (),
+        principal: str = "local",
+        deps: Any = None,
+        ids: Ids | None = None,
+        clock: Clock = now,
+        parent: Scope | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """Answer a request; parameters as `loop` has them."""
+
+    @abstractmethod
+    def answer(self, response: Response) -> T:
+        """What a response of this one says.
+
+        Raises:
+            OutputError: It is not of the type that was declared.
+        """
+
+    @abstractmethod
+    def purpose(self) -> str | None:
+        """What it is good for, in words for a model that may call it.
+
+        Raises:
+            ConfigurationError: It cannot be called by another.
+        """
+
+    async def run(
+        self,
+        given: AgentInput,
+        *,
+        deps: Any = None,
+        ids: Ids | None = None,
+        clock: Clock = now,
+    ) -> Result[T]:
+        """Run to the end.
+
+        Args:
+            given: A text, or a list of items, texts and dicts: the whole conversation.
+            deps: For tools (and instructions) that take a `Context`.
+            ids: Where ids come from; seed it for repeatable runs.
+            clock: Gives seconds since 1970.
+
+        Raises:
+            RequestError: The input cannot be served as it stands.
+            RunError: The run failed.
+            OutputError: The answer is not of the type that was declared.
+        """
+        items = as_items(given)
+        response: Response | None = None
+        async for event in self.stream(items, deps=deps, ids=ids, clock=clock):
+            if isinstance(event, ResponseEvent):
+                response = event.response
+        if response is None:
+            raise ConfigurationError("the run gave no events: this is a bug, please report it")
+        if response.status == "failed":
+            why = response.error.message if response.error else "it did not say why"
+            raise RunError(f"{self.name} failed: {why}", response=response)
+        return Result(self.answer(response), [*items, *response.output], response)
+
+    def run_sync(self, given: AgentInput, *, deps: Any = None) -> Result[T]:
+        """`run`, for code that is not async."""
+        return anyio.run(lambda: self.run(given, deps=deps))
+
+    async def stream(
+        self,
+        given: AgentInput,
+        *,
+        deps: Any = None,
+        ids: Ids | None = None,
+        clock: Clock = now,
+    ) -> AsyncGenerator[Event, None]:
+        """Run, and yield every event as it happens; the last one carries the response.
+
+        Raises:
+            RequestError: Before the first event, if the input cannot be served as it stands.
+        """
+        request = CreateResponse(model=self.name, input=as_items(given), store=False)
+        async with aclosing(self.serve(request, deps=deps, ids=ids, clock=clock)) as events:
+            async for event in events:
+                yield event
+
+    def as_tool(
+        self,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        context: ContextPolicy = "fresh",
+    ) -> Delegate:
+        """This one as a tool of an agent: a call is a whole run, its items inside one item.
+
+        Args:
+            name: The name that the other's model sees; its own by default.
+            description: What it is good for, in words for that model.
+            context: What it reads: only its input (`fresh`), everything that the caller has
+                read and then its input (`parent`), or what a function of both gives.
+
+        Raises:
+            ConfigurationError: The name cannot be a function's, or there are no words for it.
+        """
+        who = f"{type(self).__name__}({self.name!r}).as_tool"
+        own = self.purpose()  # asked in any case: it also says whether this can be called at all
+        words = own if description is None else description
+        if not words:
+            raise ConfigurationError(f"{who}: expected a description: say what it is good for")
+        try:
+            function = function_of(name or self.name, words)
+        except ValidationError as error:
+            raise ConfigurationError(
+                f"{who}: expected a name of letters, digits, _ and -, at most 64: give one by "
+                f"name=: {error.errors()[0]['msg']}"
+            ) from error
+        return Delegate(self.name, function, self.serve, context)
+
+
+def as_items(given: AgentInput) -> list[Item]:
+    """Items of whatever a caller gives: texts become user messages, dicts are validated.
+
+    Raises:
+        ConfigurationError: A dict is no item.
+    """
+    if isinstance(given, str):
+        return [Message(role="user", content=given)]
+    return [_as_item(one, position) for position, one in enumerate(given)]
+
+
+def _as_item(one: Given, position: int) -> Item:
+    if isinstance(one, str):
+        return Message(role="user", content=one)
+    if isinstance(one, Wire):
+        return one
+    try:
+        return ITEM.validate_python(dict(one))
+    except (ValidationError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"input[{position}]: expected an item or text: {error}") from error
