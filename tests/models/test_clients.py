@@ -151,6 +151,7 @@ def transport_of(made: httpx2.AsyncClient) -> str:
 
 
 async def test_fast_is_chosen_where_it_is_preferred() -> None:
+    clients.prefer_fast(False)  # a command that was run in this process may have preferred it
     async with client() as before:
         assert transport_of(before) == "AsyncHTTPTransport"
     clients.prefer_fast()
