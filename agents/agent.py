@@ -7,7 +7,7 @@ An agent holds no state: what it knows of a conversation is the list of items th
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, TypeAlias, TypeVar, cast, overload
+from typing import Any, Final, TypeAlias, TypeVar, cast, overload
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
@@ -228,20 +228,37 @@ def _declaration(tool: object, agent: str) -> ToolDefinition:
 _DEFINITION: TypeAdapter[ToolDefinition] = TypeAdapter(ToolDefinition)
 
 
+OPTIONS: Final = frozenset(
+    {
+        "frequency_penalty",
+        "include",
+        "max_output_tokens",
+        "max_tool_calls",
+        "parallel_tool_calls",
+        "presence_penalty",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "reasoning",
+        "safety_identifier",
+        "service_tier",
+        "temperature",
+        "text",
+        "tool_choice",
+        "top_logprobs",
+        "top_p",
+        "user",
+    }
+)
+"""What an agent may ask of every sampling; the rest of a request is its caller's business."""
+
+
 def _options(options: Mapping[str, Any] | None, agent: str) -> dict[str, Any]:
     given = dict(options or {})
-    allowed = CreateResponse.model_fields.keys() - {
-        "model",
-        "input",
-        "tools",
-        "instructions",
-        "stream",
-    }
-    unknown = sorted(given.keys() - allowed)
+    unknown = sorted(given.keys() - OPTIONS)
     if unknown:
         raise ConfigurationError(
             f"Agent({agent!r}): unknown options {', '.join(unknown)}: "
-            f"expected some of {', '.join(sorted(allowed))}"
+            f"expected some of {', '.join(sorted(OPTIONS))}"
         )
     try:
         checked = CreateResponse.model_validate(given)

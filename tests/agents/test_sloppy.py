@@ -257,3 +257,22 @@ async def test_a_sub_agent_s_event_that_makes_no_sense_fails_the_response() -> N
     events = await told(opened(run), AgentEvent(item_id="ac", output_index=0, event=inner))
     last: Any = events[-1]
     assert (last.type, last.response.error.code) == ("response.failed", "invalid_stream")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"truncation": "auto"},
+        {"background": True},
+        {"previous_response_id": "resp_1"},
+        {"conversation": "c"},
+        {"prompt": {"id": "p"}},
+        {"store": True},
+        {"metadata": {"a": "b"}},
+        {"model": "other"},
+        {"temprature": 1.0},
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        Agent(name="a", model=ScriptedModel([]), options=options)
