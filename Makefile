@@ -47,7 +47,7 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[fast]'
+	$(BIN)/python -m pip install --quiet --editable '.[fast,server]'
 	@touch $@
 
 # The second client is an older major version, kept apart so that both can talk to one provider.

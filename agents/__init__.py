@@ -9,6 +9,12 @@ from .agent import (
     AgentTool as AgentTool,
     Instructions as Instructions,
 )
+from .approval import (
+    answers as answers,
+    digest_in as digest_in,
+    digest_of as digest_of,
+)
+from .budget import Budget as Budget, budget as budget
 from .combine import chain as chain, parallel as parallel, route as route
 from .delegate import (
     ContextPolicy as ContextPolicy,
@@ -16,6 +22,7 @@ from .delegate import (
     Serve as Serve,
     function_of as function_of,
 )
+from .handoff import Seat as Seat, Switch as Switch
 from .loop import loop as loop
 from .menu import build_menu as build_menu
 from .result import Result as Result

@@ -16,7 +16,6 @@ from antiphon.items import (
     Clock,
     CreateResponse,
     Event,
-    FunctionCall,
     FunctionTool,
     Ids,
     Item,
@@ -31,10 +30,13 @@ from antiphon.items import (
     now,
 )
 from antiphon.models import Model, resolve
-from antiphon.tools import Context, HostedTool, Offer, Scope
+from antiphon.tools import Account, Approvals, Context, HostedTool, Offer, Scope
 
-from .loop import MAX_TURNS, loop
-from .runnable import Runnable
+from .budget import Budget, held
+from .handoff import Seat, Transfer, owner_of
+from .loop import loop
+from .runnable import Runnable, refuse_unfinished
+from .turns import MAX_TURNS
 
 T = TypeVar("T")
 
@@ -55,6 +57,10 @@ class Agent(Runnable[T]):
         options: Sampling fields of every request (`temperature`, `reasoning`, `tool_choice`,
             `max_output_tokens` ...), as the request has them.
         max_turns: Samplings after which a run ends incomplete.
+        handoffs: Agents to which the model may give the conversation; whoever has it answers,
+            in this run and in those that go on from its items. Agents that hand over to each
+            other are told so afterwards: `other.handoffs = [agent]`.
+        budget: How much each run may use, the runs inside it included.
 
     Raises:
         ConfigurationError: A name, tool, option or output type that cannot work.
@@ -71,6 +77,8 @@ class Agent(Runnable[T]):
         output_type: None = None,
         options: Mapping[str, Any] | None = None,
         max_turns: int = MAX_TURNS,
+        handoffs: "Sequence[Agent[Any]]" = (),
+        budget: Budget | None = None,
     ) -> None: ...
 
     @overload
@@ -84,6 +92,8 @@ class Agent(Runnable[T]):
         output_type: type[T],
         options: Mapping[str, Any] | None = None,
         max_turns: int = MAX_TURNS,
+        handoffs: "Sequence[Agent[Any]]" = (),
+        budget: Budget | None = None,
     ) -> None: ...
 
     def __init__(
@@ -96,6 +106,8 @@ class Agent(Runnable[T]):
         output_type: type[Any] | None = None,
         options: Mapping[str, Any] | None = None,
         max_turns: int = MAX_TURNS,
+        handoffs: "Sequence[Agent[Any]]" = (),
+        budget: Budget | None = None,
     ) -> None:
         if not name:
             raise ConfigurationError('an agent needs a name: Agent(name="guide", ...)')
@@ -104,6 +116,8 @@ class Agent(Runnable[T]):
         self.instructions = instructions
         self.tools: tuple[AgentTool, ...] = tuple(tools)
         self.max_turns = max_turns
+        self.budget = budget
+        self.handoffs: Sequence[Agent[Any]] = tuple(handoffs)
         self._definitions = [_declaration(tool, name) for tool in self.tools]
         self._output: TypeAdapter[Any] | None = None
         self._options = _options(options, name)
@@ -122,7 +136,7 @@ class Agent(Runnable[T]):
                 f"Agent({self.name!r}).as_tool: {', '.join(own)} would be for a client to run, and "
                 "inside another agent's run there is none: make it a @tool"
             )
-        return self.instructions.split("\n\n")[0] if isinstance(self.instructions, str) else None
+        return _purpose(self.instructions) or None
 
     async def serve(
         self,
@@ -134,17 +148,29 @@ class Agent(Runnable[T]):
         ids: Ids | None = None,
         clock: Clock = now,
         parent: Scope | None = None,
+        approvals: Approvals | None = None,
+        account: Account | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Answer a request as this agent: its own tools, instructions and options, and what
-        the request adds to them. This is how a Provider serves an agent as a model.
+        the request adds to them. This is how a Provider serves an agent as a model. Where the
+        conversation was handed over, its owner answers.
         """
         ids = ids or Ids()
-        full = request.model_copy(update=await self._filled(request, principal, deps, ids))
-        runnable = [tool for tool in self.tools if not isinstance(tool, FunctionTool)]
+        scope = Scope(principal, request, "", [*history, *request.items], ids, deps)
+        team = team_of(self)
+        owner = team.get(owner_of(scope.items, team) or "", self) if self.handoffs else self
+        seat = await owner.seat(request, scope)
+
+        async def switch(name: str) -> Seat:
+            return await team[name].seat(request, scope)
+
+        account = held(self.name, self.budget, parent.account if parent else account)
+        if owner is not self:
+            account = held(owner.name, owner.budget, account)
         events = loop(
-            full,
-            model=self.model,
-            tools=runnable,
+            seat.request,
+            model=seat.model,
+            tools=seat.tools,
             history=history,
             principal=principal,
             deps=deps,
@@ -153,16 +179,27 @@ class Agent(Runnable[T]):
             max_turns=self.max_turns,
             echo=request,
             parent=parent,
+            account=account,
+            approvals=approvals,
+            switch=switch,
         )
         async with aclosing(events):
             async for event in events:
                 yield event
 
+    async def seat(self, request: CreateResponse, scope: Scope) -> Seat:
+        """This agent's place in a run: whom it asks, with what, in answer to which request."""
+        transfers = [
+            Transfer(self.name, other.name, _purpose(other.instructions)) for other in self.handoffs
+        ]
+        runnable = [tool for tool in self.tools if not isinstance(tool, FunctionTool)]
+        full = request.model_copy(update=await self._filled(request, scope, transfers))
+        return Seat(self.name, self.model, [*runnable, *transfers], full, self.budget)
+
     async def _filled(
-        self, request: CreateResponse, principal: str, deps: Any, ids: Ids
+        self, request: CreateResponse, scope: Scope, transfers: Sequence[Transfer]
     ) -> dict[str, Any]:
         """The request's fields with the agent's own filled in where the request has none."""
-        scope = Scope(principal, request, "", request.items, ids, deps)
         own = await self._instruct(scope)
         instructions = "\n\n".join(text for text in (own, request.instructions) if text)
         filled = {
@@ -171,7 +208,8 @@ class Agent(Runnable[T]):
             if getattr(request, field, None) is None
         }
         filled["instructions"] = instructions or None
-        filled["tools"] = [*self._definitions, *(request.tools or [])] or None
+        handing = [ProviderFunction(name=each.function.name) for each in transfers]
+        filled["tools"] = [*self._definitions, *handing, *(request.tools or [])] or None
         return filled
 
     async def _instruct(self, scope: Scope) -> str | None:
@@ -196,19 +234,39 @@ class Agent(Runnable[T]):
         if self._output is None:
             return cast("T", response.output_text)
         said = [item for item in response.output if isinstance(item, Message)]
-        waiting = [item.name for item in response.output if isinstance(item, FunctionCall)]
-        if waiting:
-            raise OutputError(
-                f"{self.name}: there is no answer yet, it called {', '.join(waiting)}, which you "
-                "run yourself: go on with error.response.output and a FunctionCallOutput for each",
-                response=response,
-            )
+        refuse_unfinished(self.name, response)
         try:
             return self._output.validate_json(said[-1].text if said else "")
         except ValidationError as error:
             raise OutputError(
                 f"{self.name}: the answer does not fit the output type: {error}", response=response
             ) from error
+
+
+def team_of(agent: Agent[Any]) -> dict[str, Agent[Any]]:
+    """An agent and all to whom its conversations may come by handoffs, by name.
+
+    Raises:
+        ConfigurationError: Two of them have one name.
+    """
+    team: dict[str, Agent[Any]] = {agent.name: agent}
+    found = [agent]
+    while found:
+        for other in found.pop().handoffs:
+            known = team.get(other.name)
+            if known is None:
+                team[other.name] = other
+                found.append(other)
+            elif known is not other:
+                raise ConfigurationError(
+                    f"handoffs: two agents are named {other.name!r}: rename one"
+                )
+    return team
+
+
+def _purpose(instructions: Instructions) -> str:
+    """What an agent is good for: the first paragraph of its instructions, where they are text."""
+    return instructions.split("\n\n")[0] if isinstance(instructions, str) else ""
 
 
 def _declaration(tool: object, agent: str) -> ToolDefinition:

@@ -13,6 +13,7 @@ from antiphon.errors import ConfigurationError, RunError
 from antiphon.items import Fault, Item, Response
 
 from .agent import Agent
+from .budget import Budget
 from .flow import words_of
 from .result import Result
 from .workflow import Workflow, run
@@ -21,13 +22,16 @@ Runs: TypeAlias = Agent[Any] | Workflow[Any]
 """What can be run by name: an agent, or a workflow."""
 
 
-def chain(*agents: Runs, name: str, description: str = "") -> Workflow[str]:
+def chain(
+    *agents: Runs, name: str, description: str = "", budget: Budget | None = None
+) -> Workflow[str]:
     """One agent after the other: the first reads the input, each next the text before it.
 
     Args:
         agents: At least one, in order.
         name: What the whole is called.
         description: What it is good for; `as_tool` needs some words.
+        budget: How much each run of the whole may use.
 
     Raises:
         ConfigurationError: There is nothing to run.
@@ -40,13 +44,14 @@ def chain(*agents: Runs, name: str, description: str = "") -> Workflow[str]:
             result = await run(agent, result.output_text)
         return result.output_text
 
-    return Workflow(go, name=name, description=description)
+    return Workflow(go, name=name, description=description, budget=budget)
 
 
 def parallel(
     *agents: Runs,
     name: str,
     description: str = "",
+    budget: Budget | None = None,
     join: Callable[[Sequence[Result[Any]]], str] | None = None,
 ) -> Workflow[str]:
     """All agents at a time, each reading the same input. One that fails ends them all.
@@ -55,6 +60,7 @@ def parallel(
         agents: At least one.
         name: What the whole is called.
         description: What it is good for; `as_tool` needs some words.
+        budget: How much each run of the whole may use.
         join: Makes the answer of their results, which come in the order of `agents`. By
             default it is their texts, each under its agent's name, with blank lines between.
 
@@ -78,7 +84,7 @@ def parallel(
         pairs = zip(agents, ordered, strict=True)
         return "\n\n".join(f"{agent.name}:\n{result.output_text}" for agent, result in pairs)
 
-    return Workflow(go, name=name, description=description)
+    return Workflow(go, name=name, description=description, budget=budget)
 
 
 def route(
@@ -87,6 +93,7 @@ def route(
     *,
     name: str,
     description: str = "",
+    budget: Budget | None = None,
 ) -> Workflow[str]:
     """One agent of several: the one that a label names reads the input.
 
@@ -96,6 +103,7 @@ def route(
         agents: Whom each label names.
         name: What the whole is called.
         description: What it is good for; `as_tool` needs some words.
+        budget: How much each run of the whole may use.
 
     Raises:
         ConfigurationError: There is nothing to run.
@@ -112,7 +120,7 @@ def route(
             raise RunError(why, response=Response(id="", status="failed", error=fault))
         return (await run(agent, items)).output_text
 
-    return Workflow(go, name=name, description=description)
+    return Workflow(go, name=name, description=description, budget=budget)
 
 
 async def _label(by: Callable[[str], str | Awaitable[str]] | Runs, items: Sequence[Item]) -> str:

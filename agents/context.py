@@ -10,14 +10,12 @@ from typing import cast
 
 from antiphon.errors import RequestError
 from antiphon.items import (
-    ApprovalResponse,
     Compaction,
     FunctionCall,
     FunctionCallOutput,
     Item,
     ItemReference,
     Lowered,
-    McpApprovalResponse,
     Message,
     Reasoning,
     lower,
@@ -84,13 +82,6 @@ def _admit(item: Item, position: int) -> None:
             "send the items that it stands for",
             param=param,
             code="unreadable_compaction",
-        )
-    if isinstance(item, ApprovalResponse | McpApprovalResponse):
-        raise RequestError(
-            f"{param}: no approval is pending under {item.approval_request_id!r}: send the "
-            "response once, to the provider that asked",
-            param=param,
-            code="approval_not_found",
         )
 
 

@@ -6,10 +6,11 @@ The call's item holds the run's items; while it runs, its events stream inside t
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import to_json
 
 from antiphon.items import (
     AgentCall,
@@ -26,7 +27,10 @@ from antiphon.items import (
     ResponseEvent,
     Usage,
 )
-from antiphon.tools import BaseCall, Call, Scope, Slot
+from antiphon.tools import Account, BaseCall, Call, Gate, Scope, Slot
+
+from .approval import Answer, tail_of, waiting
+from .telling import told_of
 
 MAX_DEPTH: Final = 8
 """How deep runs may stand in each other; an agent that calls itself stops here."""
@@ -70,12 +74,14 @@ class Delegate:
         function: What the caller's model sees.
         serve: Runs the sub-agent.
         context: What the sub-agent reads.
+        gate: Says which runs wait for a person's word; None where none do.
     """
 
     agent: str
     function: FunctionTool
     serve: Serve
     context: ContextPolicy
+    gate: Gate | None = None
 
     @property
     def item_type(self) -> str:
@@ -89,7 +95,30 @@ class Delegate:
 
     def begin(self, call: FunctionCall, slot: Slot, scope: Scope) -> Call:
         """A run is asked for."""
-        run = AgentRun(self.agent, self.serve, slot, scope, context=self.context)
+        return self._run(slot, scope, self.context)
+
+    def resume(
+        self, waits: AgentCall, words: Sequence[Answer], slot: Slot, scope: Scope
+    ) -> "AgentRun":
+        """A run that waits goes on.
+
+        Args:
+            waits: The run so far.
+            words: What was said on its requests.
+            slot: Where the run that goes on stands.
+            scope: The run around it; `waits` is among its items.
+        """
+        first = position_of(waits, scope.items)
+
+        def read(items: Sequence[Item], given: str) -> Sequence[Item]:
+            return context_of(self.context, items[:first], given)
+
+        run = self._run(slot, scope, read)
+        run.go_on(waits, words)
+        return run
+
+    def _run(self, slot: Slot, scope: Scope, context: ContextPolicy) -> "AgentRun":
+        run = AgentRun(self.agent, self.serve, slot, scope, context=context)
         if self.function.name != self.agent:
             run.called = self.function.name
         return run
@@ -112,6 +141,15 @@ def function_of(name: str, description: str) -> FunctionTool:
     )
 
 
+def arguments_of(arguments: str) -> dict[str, str]:
+    """The arguments of a call of an agent.
+
+    Raises:
+        ValidationError: They are not one text, the input.
+    """
+    return {"input": _Arguments.model_validate_json(arguments).input}
+
+
 class AgentRun(BaseCall):
     """One run of a sub-agent: a model's call of it, or a workflow's.
 
@@ -119,6 +157,7 @@ class AgentRun(BaseCall):
         response: How the run stands; None until it has begun.
         error: What its caller is told when it failed or ended early.
         called: What the caller's model called, where that is not the agent's name.
+        given: The arguments, as the caller's model wrote them.
     """
 
     steps: ClassVar[str] = "antiphon:agent_call"
@@ -134,8 +173,11 @@ class AgentRun(BaseCall):
         self._serve = serve
         self._policy: ContextPolicy = context
         self._scope = scope
-        self._arguments = ""
+        self.given = ""
         self._input: str | None = None
+        self._tail: list[Item] = []
+        self._continues: str | None = None
+        self._awaiting: list[str] | None = None
         self._output: list[Item] = []
         self._usage: Usage | None = None
 
@@ -150,7 +192,25 @@ class AgentRun(BaseCall):
             output=self._output,
             usage=self._usage,
             error=self.error,
+            awaiting=self._awaiting,
+            continues=self._continues,
         )
+
+    @property
+    def waits(self) -> bool:
+        """Whether it ended because a person has to approve something first."""
+        return self._awaiting is not None
+
+    @property
+    def account(self) -> Account:
+        """The budgets of the run around it."""
+        return self._scope.account
+
+    def go_on(self, waits: AgentCall, words: Sequence[Answer]) -> None:
+        """Go on from where a run of this agent waits, with what was said on its requests."""
+        self._continues = waits.id
+        self._tail = [*tail_of(waits, self._scope.items), *words]
+        self.given = to_json({"input": waits.input}).decode()
 
     def write(self, delta: str) -> Iterable[Event]:
         """Nothing is told of the input until it is whole."""
@@ -158,7 +218,7 @@ class AgentRun(BaseCall):
 
     def ready(self, arguments: str) -> Iterable[Event]:
         """The input is whole."""
-        self._arguments = arguments
+        self.given = arguments
         return ()
 
     def fail(self, reason: str) -> Iterable[Event]:
@@ -174,14 +234,14 @@ class AgentRun(BaseCall):
             for event in self.fail(reason):
                 yield event
             return
-        request = CreateResponse(model=self._agent, input=self._context(), store=False)
+        given = [*context_of(self._policy, scope.items, self._input or ""), *self._tail]
         events = self._serve(
-            request,
+            CreateResponse(model=self._agent, input=given, store=False),
             principal=scope.principal,
             deps=scope.deps,
             ids=scope.ids,
             clock=scope.clock,
-            parent=scope,
+            parent=replace(scope, path=(*scope.path, self._agent)),
         )
         async with aclosing(events):
             async for event in events:
@@ -198,21 +258,11 @@ class AgentRun(BaseCall):
         if self._scope.depth >= MAX_DEPTH:
             return f"agents stand {MAX_DEPTH} deep in each other: answer without calling another"
         try:
-            self._input = _Arguments.model_validate_json(self._arguments).input
+            self._input = arguments_of(self.given)["input"]
         except ValidationError as error:
-            self._input = self._arguments  # the receipt keeps what was said
+            self._input = self.given  # the receipt keeps what was said
             return f'expected {{"input": "..."}}: {error.errors()[0]["msg"]}'
         return None
-
-    def _context(self) -> list[Item]:
-        """What the sub-agent reads."""
-        words = self._input or ""
-        policy = self._policy
-        if policy == "fresh":
-            return [Message(role="user", content=words)]
-        if policy == "parent":
-            return [*self._scope.items, Message(role="user", content=words)]
-        return list(policy(self._scope.items, words))
 
     def _ended(self) -> Iterable[Event]:
         """How the run went, as its caller is told."""
@@ -220,12 +270,36 @@ class AgentRun(BaseCall):
         if response is None:
             return self.fail("it never began")
         self._output, self._usage = response.output, response.usage
-        waiting = [item.name for item in response.output if isinstance(item, FunctionCall)]
-        if waiting:
-            return self.fail(f"it called {', '.join(waiting)}, which nobody can run inside a call")
+        calls = [item.name for item in response.output if isinstance(item, FunctionCall)]
+        if calls:
+            return self.fail(f"it called {', '.join(calls)}, which nobody can run inside a call")
         if response.status == "completed":
+            asked = waiting([*self._tail, *response.output])
+            self._awaiting = [request.id for request in asked if request.id] or None
             return self.end("completed")
         if response.status == "failed" and response.error is not None:
             return self.fail(response.error.message)
         details = response.incomplete_details
+        if details is not None and details.budget is not None:
+            return self.fail(f"it ended early: {told_of(details.budget)}")
         return self.fail(f"it ended early: {(details and details.reason) or response.status}")
+
+
+def context_of(policy: ContextPolicy, items: Sequence[Item], given: str) -> list[Item]:
+    """What a sub-agent reads, of what its caller has read and the input that it is given."""
+    if policy == "fresh":
+        return [Message(role="user", content=given)]
+    if policy == "parent":
+        return [*items, Message(role="user", content=given)]
+    return list(policy(items, given))
+
+
+def position_of(item: Item, items: Sequence[Item]) -> int:
+    """Where the first of the runs stands that this one continues."""
+    runs = {one.id: (at, one) for at, one in enumerate(items) if isinstance(one, AgentCall)}
+    found = runs.get(item.id, (len(items), None))
+    seen: set[str | None] = set()
+    while found[1] is not None and found[1].continues in runs and found[1].id not in seen:
+        seen.add(found[1].id)
+        found = runs[found[1].continues]
+    return found[0]

@@ -5,11 +5,13 @@ Above: `workflow` (what is run, and `run`, by which its function calls agents). 
 that it causes comes through one queue to one generator, which numbers and folds it.
 """
 
+import asyncio
 import logging
 import math
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, Final, TypeAlias, cast
 
 import anyio
@@ -24,7 +26,6 @@ from antiphon.errors import (
     ScriptError,
 )
 from antiphon.items import (
-    AgentCall,
     AgentEvent,
     Event,
     Fault,
@@ -36,14 +37,18 @@ from antiphon.items import (
     PartAdded,
     PartDone,
     Response,
+    SpentBudget,
     TextDelta,
     TextDone,
 )
 from antiphon.tools import Scope, Slot
 
+from .budget import OPEN
 from .closing import closing
 from .delegate import AgentRun, Serve
-from .telling import Telling
+from .journal import Entry, Journal
+from .resuming import hoisted
+from .telling import Telling, told_of
 
 log: logging.Logger = logging.getLogger("antiphon.agents")
 
@@ -53,7 +58,11 @@ WAITING: Final = 64
 SHOWN: Final = 1000
 """Characters of an exception's text that a response repeats."""
 
-_Entry: TypeAlias = Event | int
+HOPS: Final = 8
+"""Rounds of the event loop that a function has to begin another run, once one of its runs waits
+for a person and no other is under way."""
+
+_Told: TypeAlias = Event | int
 """What the function causes: an event, or the index of a call that it gave up."""
 
 CURRENT: ContextVar["Flow | None"] = ContextVar("antiphon_flow", default=None)
@@ -67,15 +76,21 @@ class Flow:
         name: The workflow's.
         scope: The run, as its children know it.
         telling: Of the workflow's own response.
+        journal: What its runs gave before, where it goes on.
     """
 
-    def __init__(self, name: str, scope: Scope, telling: Telling) -> None:
+    def __init__(self, name: str, scope: Scope, telling: Telling, journal: Journal) -> None:
         self._name = name
         self._scope = scope
         self._telling = telling
-        self._send, self._receive = anyio.create_memory_object_stream[_Entry](math.inf)
+        self._send, self._receive = anyio.create_memory_object_stream[_Told](math.inf)
         self._room = anyio.Semaphore(WAITING, fast_acquire=True)
+        self._journal = journal
         self._calls = 0
+        self._active = 0
+        self._parked = 0
+        self._inside = anyio.CancelScope()
+        self._spent: SpentBudget | None = None
         self._over = False
         self._text: str | None = None
         self._error: Exception | None = RuntimeError("it was cancelled from inside")
@@ -109,13 +124,39 @@ class Flow:
         """
         if self._over:
             raise self._late()
-        slot = Slot(self._scope.ids.item("antiphon:agent_call"), self._calls)
-        self._calls += 1
+        words = words_of(items)
+        entry = self._journal.take(agent, words)
+        if entry is not None and entry.waits:
+            await self._park()
+        if entry is not None and not entry.words:
+            return self._recorded(entry)
+        self._active += 1
+        try:
+            call = await self._called(agent, serve, items, entry)
+        finally:
+            self._active -= 1
+            self._look()
+        if call.waits:
+            await self._park()
+        if call.error is not None or call.response is None:
+            why = call.error or "it never began"
+            raise RunError(f"{agent} failed: {why}", response=call.response or self._fault(why))
+        return call.response
+
+    async def _called(
+        self, agent: str, serve: Serve, items: Sequence[Item], entry: Entry | None
+    ) -> AgentRun:
+        """Make the call, or go on with the one that waits; its end."""
 
         def read(_: Sequence[Item], __: str) -> Sequence[Item]:
             return items
 
-        call = AgentRun(agent, serve, slot, self._scope, context=read)
+        slot = Slot(self._scope.ids.item("antiphon:agent_call"), self._calls)
+        self._calls += 1
+        account = OPEN.get() or self._scope.account
+        call = AgentRun(agent, serve, slot, replace(self._scope, account=account), context=read)
+        if entry is not None:
+            call.go_on(entry.call, entry.words)
         self._post(call.open())
         call.ready(to_json({"input": words_of(items)}).decode())
         around = CURRENT.set(None)  # what a child's own tools run is no call of this function
@@ -131,15 +172,47 @@ class Flow:
             raise
         finally:
             CURRENT.reset(around)
-        if call.error is not None or call.response is None:
-            why = call.error or "it never began"
-            raise RunError(f"{agent} failed: {why}", response=call.response or self._fault(why))
-        return call.response
+        details = call.response and call.response.incomplete_details
+        if details is not None and details.budget is not None:
+            self._spent = self._spent or self._scope.account.over(details.budget.resource)
+        return call
+
+    def _recorded(self, entry: Entry) -> Response:
+        """What a run gave before.
+
+        Raises:
+            RunError: It failed.
+        """
+        response = entry.response()
+        if response.error is not None:
+            raise RunError(
+                f"{entry.call.agent} failed: {response.error.message}", response=response
+            )
+        return response
+
+    async def _park(self) -> None:
+        """Wait for a person: this response ends before they come, and the function with it."""
+        self._parked += 1
+        self._look()
+        await anyio.sleep_forever()
+
+    def _look(self, hops: int = HOPS) -> None:
+        """Stop the function if all that it waits for are people."""
+        if self._parked and not self._active:
+            if hops == 0:
+                self._inside.cancel()
+                return
+            asyncio.get_running_loop().call_soon(self._look, hops - 1)
 
     async def _pump(self, call: AgentRun) -> None:
         """Run the child, no faster than its events are told."""
         if not self._scope.allowance.take():
             self._post(call.refuse("max_tool_calls is reached: no more agents run"))
+            return
+        spent = call.account.call()
+        if spent is not None:
+            self._spent = self._spent or self._scope.account.over(spent.resource)
+            self._post(call.refuse(told_of(spent)))
             return
         events = cast("AsyncGenerator[Event, None]", call.run())
         async with aclosing(events):
@@ -151,7 +224,7 @@ class Flow:
                         await self._room.acquire()
                 self._post([event])
 
-    def _post(self, entries: Iterable[_Entry]) -> None:
+    def _post(self, entries: Iterable[_Told]) -> None:
         """Queue what is to be told. It never waits, so no cancellation can come between."""
         for entry in entries:
             if self._over:
@@ -192,9 +265,14 @@ class Flow:
         self, function: Callable[[Any], Coroutine[Any, Any, object]], given: object
     ) -> None:
         CURRENT.set(self)
+        OPEN.set(self._scope.account)
+        left = self._scope.account.left()
         try:
-            self._text = _text_of(await function(given))
-            self._error = None
+            with self._inside, anyio.move_on_after(left) as clock:
+                self._text = _text_of(await function(given))
+                self._error = None
+            if clock.cancelled_caught:
+                self._spent = self._scope.account.timed()
         except Exception as error:
             self._error = _innermost(error)
         finally:
@@ -210,7 +288,7 @@ class Flow:
                 return
             yield from self._tell(entry)
 
-    def _tell(self, entry: _Entry) -> Iterator[Event]:
+    def _tell(self, entry: _Told) -> Iterator[Event]:
         if isinstance(entry, int):
             draft = self._telling.fold.drafts[entry]
             if draft.whole is None:
@@ -219,8 +297,6 @@ class Flow:
             return
         if isinstance(entry, AgentEvent):
             self._room.release()
-        elif isinstance(entry, ItemDone) and isinstance(entry.item, AgentCall):
-            self._telling.usage = self._telling.usage + entry.item.usage
         yield self._telling.tell(entry)
 
     def _ending(self) -> Iterator[Event]:
@@ -232,6 +308,17 @@ class Flow:
         error = self._error
         if isinstance(error, ScriptError):
             raise error
+        if self._inside.cancel_called:
+            yield from self._waiting()
+            return
+        if self._spent is not None and error is not None:
+            yield from self._telling.spend(self._spent)
+            return
+        if error is None and self._journal.due:
+            error = ConfigurationError(
+                "it did not come back to the run that was approved: a workflow must ask for the "
+                "same runs again when it goes on"
+            )
         if error is not None:
             yield from self._telling.fail("workflow_failed", self._reason(error))
             return
@@ -240,6 +327,15 @@ class Flow:
             item_id = self._scope.ids.item("message")
             for event in _message(self._text, item_id, len(self._telling.fold.drafts)):
                 yield self._telling.tell(event)
+        yield from self._telling.complete()
+
+    def _waiting(self) -> Iterator[Event]:
+        """The end for now: the requests that people are to decide on."""
+        yield from self._telling.close("its workflow waits for approval")
+        for request in hoisted(self._telling.fold, 0, self._scope.items):
+            index = len(self._telling.fold.drafts)
+            yield self._telling.tell(ItemAdded(output_index=index, item=request))
+            yield self._telling.tell(ItemDone(output_index=index, item=request))
         yield from self._telling.complete()
 
     def _reason(self, error: Exception) -> str:

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from antiphon.items import Item, Response, Usage
+from antiphon.items import ApprovalRequest, Item, McpApprovalRequest, Response, Usage
+
+from .approval import waiting
 
 T = TypeVar("T")
 
@@ -27,6 +29,15 @@ class Result(Generic[T]):
     def output_text(self) -> str:
         """The text of all messages that the run wrote."""
         return self.response.output_text
+
+    @property
+    def approvals(self) -> list[ApprovalRequest | McpApprovalRequest]:
+        """What still waits for a person's word, asked now or before.
+
+        Go on with `[*result.items, *words]`, the words being an
+        `ApprovalResponse(approval_request_id=request.id, approve=True)` for each.
+        """
+        return waiting(self.items)
 
     @property
     def usage(self) -> Usage:

@@ -12,12 +12,14 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import anyio
 from pydantic import ValidationError
 
-from antiphon.errors import ConfigurationError, RunError
+from antiphon.errors import ConfigurationError, OutputError, RunError
 from antiphon.items import (
     ITEM,
+    ApprovalRequest,
     Clock,
     CreateResponse,
     Event,
+    FunctionCall,
     Ids,
     Item,
     Message,
@@ -26,9 +28,9 @@ from antiphon.items import (
     Wire,
     now,
 )
-from antiphon.tools import Scope
+from antiphon.tools import Account, Approvals, NeedsApproval, Scope, gate_of
 
-from .delegate import ContextPolicy, Delegate, function_of
+from .delegate import ContextPolicy, Delegate, arguments_of, function_of
 from .result import Result
 
 T = TypeVar("T")
@@ -58,6 +60,8 @@ class Runnable(ABC, Generic[T]):
         ids: Ids | None = None,
         clock: Clock = now,
         parent: Scope | None = None,
+        approvals: Approvals | None = None,
+        account: Account | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Answer a request; parameters as `loop` has them."""
 
@@ -138,6 +142,7 @@ class Runnable(ABC, Generic[T]):
         name: str | None = None,
         description: str | None = None,
         context: ContextPolicy = "fresh",
+        needs_approval: NeedsApproval = False,
     ) -> Delegate:
         """This one as a tool of an agent: a call is a whole run, its items inside one item.
 
@@ -146,6 +151,8 @@ class Runnable(ABC, Generic[T]):
             description: What it is good for, in words for that model.
             context: What it reads: only its input (`fresh`), everything that the caller has
                 read and then its input (`parent`), or what a function of both gives.
+            needs_approval: Whether a person must approve each run before it begins, or a
+                function of `input` that says so.
 
         Raises:
             ConfigurationError: The name cannot be a function's, or there are no words for it.
@@ -162,7 +169,30 @@ class Runnable(ABC, Generic[T]):
                 f"{who}: expected a name of letters, digits, _ and -, at most 64: give one by "
                 f"name=: {error.errors()[0]['msg']}"
             ) from error
-        return Delegate(self.name, function, self.serve, context)
+        gate = gate_of(needs_approval, name=function.name, parameters=["input"], parse=arguments_of)
+        return Delegate(self.name, function, self.serve, context, gate)
+
+
+def refuse_unfinished(name: str, response: Response) -> None:
+    """Whether a response has come to an answer: nothing in it waits for anybody.
+
+    Raises:
+        OutputError: Somebody is to do something first.
+    """
+    asked = [item.name for item in response.output if isinstance(item, ApprovalRequest)]
+    if asked:
+        raise OutputError(
+            f"{name}: there is no answer yet, {', '.join(asked)} waits for approval: go on with "
+            "error.response.output and an ApprovalResponse for each request",
+            response=response,
+        )
+    calls = [item.name for item in response.output if isinstance(item, FunctionCall)]
+    if calls:
+        raise OutputError(
+            f"{name}: there is no answer yet, it called {', '.join(calls)}, which you "
+            "run yourself: go on with error.response.output and a FunctionCallOutput for each",
+            response=response,
+        )
 
 
 def as_items(given: AgentInput) -> list[Item]:

@@ -5,8 +5,9 @@ Text, reasoning and the client's calls pass through under the response's own ids
 a call that the provider runs becomes its tool's own item from its first event on.
 """
 
+import logging
 from bisect import insort
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
@@ -14,6 +15,7 @@ from typing import cast
 from antiphon.errors import ModelError
 from antiphon.items import (
     KINDS,
+    ApprovalRequest,
     ArgumentsDelta,
     ArgumentsDone,
     Completed,
@@ -28,22 +30,28 @@ from antiphon.items import (
     Within,
 )
 from antiphon.models import Model, ModelRequest
-from antiphon.tools import Call, Scope, Slot
+from antiphon.tools import Call, Gate, Scope, Slot
 
 from .choice import Choice
 from .menu import Menu
 from .stray import Stray
 
+log: logging.Logger = logging.getLogger("antiphon.agents")
+
 
 @dataclass(slots=True)
 class Pending:
-    """A call that the provider is to run when the turn is over."""
+    """A call that the provider is to run when the turn is over.
+
+    `undecided` is why it may not: nobody could say whether it needs approval.
+    """
 
     name: str
     call: Call
     slot: Slot
     parallel: bool
     position: int
+    undecided: str | None = None
 
 
 _WITHIN = frozenset(kind for kind in KINDS.values() if issubclass(kind, Within))
@@ -54,7 +62,8 @@ class _Route:
     """Where the events of one of the model's items go."""
 
     __slots__ = (
-        "call", "item_id", "kind", "name", "output_index", "parallel", "position", "source", "wrote"
+        "call", "gate", "item_id", "kind", "name", "output_index", "parallel", "position",
+        "source", "undecided", "wrote",
     )  # fmt: skip
 
     def __init__(self, output_index: int, item: Item) -> None:
@@ -63,9 +72,11 @@ class _Route:
         self.item_id = ""
         self.output_index = output_index
         self.call: Call | None = None
+        self.gate: Gate | None = None
         self.name = ""
         self.parallel = True
         self.position = 0
+        self.undecided: str | None = None
         self.wrote = False
 
 
@@ -78,6 +89,7 @@ class Sampling:
     Attributes:
         pending: Provider-run calls whose arguments are whole, in output order.
         client_calls: How many calls the client is to run.
+        asked: How many calls wait for a person's word.
         ending: How the model ended: `Completed`, `Incomplete` or `Failed`.
         next_index: The output index that the next item gets.
     """
@@ -85,6 +97,7 @@ class Sampling:
     def __init__(self, menu: Menu, scope: Scope, *, next_index: int, choice: Choice) -> None:
         self.pending: list[Pending] = []
         self.client_calls: int = 0
+        self.asked: int = 0
         self.ending: ResponseEvent | None = None
         self.next_index: int = next_index
         self._menu = menu
@@ -108,6 +121,8 @@ class Sampling:
                     route = self._routes.get(inside.output_index)
                     if route is None:
                         self._expect_over(inside.output_index, event)
+                    elif route.gate is not None:
+                        continue  # it is told once it is known whether it waits
                     elif route.call is None:
                         fields = vars(inside)  # a pydantic setter costs 3x, for each delta
                         fields["item_id"] = route.item_id
@@ -124,7 +139,12 @@ class Sampling:
                     for told in self._added(cast("ItemAdded", event)):
                         yield told
                 elif kind is ItemDone:
-                    for told in self._done(cast("ItemDone", event)):
+                    done = cast("ItemDone", event)
+                    route = self._routes.get(done.output_index)
+                    if route is not None and route.gate is not None:
+                        for told in await self._decide(route, route.gate, done):
+                            yield told
+                    for told in self._done(done):
                         yield told
                 elif isinstance(event, Completed | Incomplete | Failed):
                     self.ending = event
@@ -151,17 +171,68 @@ class Sampling:
         self._over.discard(event.output_index)
         route = _Route(self.next_index, item)
         self._routes[event.output_index] = route
-        self.next_index += 1
         if isinstance(item, FunctionCall):
+            route.name = item.name
+            route.position, self._calls = self._calls, self._calls + 1
+            route.gate = self._gate(item.name, route.position)
+            if route.gate is not None:
+                return ()
+            self.next_index += 1
             return self._called(route, item)
+        self.next_index += 1
         item.id = route.item_id = self._scope.ids.item(item.type or "")
         event.output_index = route.output_index
         return (event,)
 
+    def _gate(self, name: str, position: int) -> Gate | None:
+        """Who says whether a call waits; None for one that does not, or that may not run anyway."""
+        gate: Gate | None = getattr(self._menu.offers.get(name), "gate", None)
+        if gate is None or not self._may_go(name, position) or self._scope.allowance.empty:
+            return None
+        return gate
+
+    async def _decide(self, route: _Route, gate: Gate, event: ItemDone) -> Sequence[Event]:
+        """A call that may have to wait is whole: its request, or its beginning at last."""
+        item = event.item
+        if not isinstance(item, FunctionCall):
+            return ()  # `_done` says what is wrong
+        route.gate = None
+        item.name = route.name
+        route.output_index, self.next_index = self.next_index, self.next_index + 1
+        undecided: str | None = None
+        try:
+            waits = item.status != "incomplete" and await gate(item.arguments)
+        except Exception as error:
+            log.exception("whether %s needs approval could not be said", item.name)
+            waits, undecided = False, f"nobody could say whether it may run: {type(error).__name__}"
+        if waits:
+            del self._routes[event.output_index]
+            self._over.add(event.output_index)
+            return await self._ask(item, route.output_index)
+        begun = list(self._called(route, item))
+        route.undecided = undecided
+        return begun
+
+    async def _ask(self, item: FunctionCall, index: int) -> Sequence[Event]:
+        """A call waits: whoever serves the run is told, and then everybody sees the request."""
+        scope = self._scope
+        request = ApprovalRequest(
+            id=scope.ids.item("antiphon:approval_request"),
+            name=item.name,
+            arguments=item.arguments,
+            agent=scope.path[-1] if scope.depth else None,
+        )
+        if scope.approvals is not None:
+            await scope.approvals.ask(request, scope)
+        self.asked += 1
+        return (
+            ItemAdded(output_index=index, item=request),
+            ItemDone(output_index=index, item=request),
+        )
+
     def _called(self, route: _Route, item: FunctionCall) -> Iterator[Event]:
         """A function is named: the client's stays a function call, ours becomes its own item."""
         name = route.name = item.name
-        route.position, self._calls = self._calls, self._calls + 1
         client = self._menu.clients.get(name)
         if client is not None and self._may_go(name, route.position):
             route.item_id = self._scope.ids.item("function_call")
@@ -209,7 +280,9 @@ class Sampling:
                 yield from route.call.write(item.arguments)
             yield from route.call.ready(item.arguments)
             slot = Slot(route.item_id, route.output_index)
-            pending = Pending(route.name, route.call, slot, route.parallel, route.position)
+            pending = Pending(
+                route.name, route.call, slot, route.parallel, route.position, route.undecided
+            )
             insort(self.pending, pending, key=lambda one: one.slot.output_index)
 
     def _count(self, route: _Route, item: FunctionCall) -> None:

@@ -7,6 +7,7 @@ the response. Whatever ends a run, nothing is left open: `close` finishes every 
 from collections.abc import Iterator
 
 from antiphon.items import (
+    AgentCall,
     Clock,
     Completed,
     Created,
@@ -17,7 +18,9 @@ from antiphon.items import (
     Incomplete,
     IncompleteDetails,
     InProgress,
+    ItemDone,
     Response,
+    SpentBudget,
     Usage,
 )
 
@@ -42,11 +45,13 @@ class Telling:
         self._number = 0
 
     def tell(self, event: Event) -> Event:
-        """Number an event and fold it; it goes out next."""
+        """Number an event and fold it; it goes out next. What a sub-agent used counts here, too."""
         vars(event)["sequence_number"] = self._number  # a pydantic setter costs 3x
         event.__pydantic_fields_set__.add("sequence_number")
         self._number += 1
         self.fold.add(event)
+        if type(event) is ItemDone and type(event.item) is AgentCall:
+            self.usage = self.usage + event.item.usage
         return event
 
     def begin(self) -> Iterator[Event]:
@@ -62,6 +67,12 @@ class Telling:
         """The end, too early (max_output_tokens, max_turns, content_filter ...)."""
         yield from self.close(reason)
         details = IncompleteDetails(reason=reason)
+        yield self.tell(Incomplete(response=self._ended("incomplete", incomplete_details=details)))
+
+    def spend(self, spent: SpentBudget) -> Iterator[Event]:
+        """The end, too early: a budget was used up."""
+        yield from self.close(told_of(spent))
+        details = IncompleteDetails(reason=f"budget_{spent.resource}", budget=spent)
         yield self.tell(Incomplete(response=self._ended("incomplete", incomplete_details=details)))
 
     def cancel(self) -> Iterator[Event]:
@@ -93,3 +104,9 @@ class Telling:
                 **fields,
             }
         )
+
+
+def told_of(spent: SpentBudget) -> str:
+    """A budget that was used up, in words for models and people."""
+    what = spent.resource.replace("_", " ")
+    return f"the budget of {spent.owner} is used up: {spent.allowed:g} {what}"

@@ -32,12 +32,14 @@ from antiphon.items import (
     now,
     opening,
 )
-from antiphon.tools import Allowance, Scope
+from antiphon.tools import Account, Allowance, Approvals, Scope
 
 from .agent import Agent
+from .budget import Budget, account_of, held
 from .flow import CURRENT, Flow, words_of
+from .journal import Journal
 from .result import Result
-from .runnable import AgentInput, Runnable, as_items
+from .runnable import AgentInput, Runnable, as_items, refuse_unfinished
 from .telling import Telling
 
 T = TypeVar("T")
@@ -60,16 +62,25 @@ class Workflow(Runnable[T]):
             annotated `list[Item]`.
         name: What it is called; also its model name when a Provider serves it.
         description: What it is good for.
+        budget: How much each run of it may use, the runs inside it included.
 
     Raises:
         ConfigurationError: The function cannot be a workflow; the message says why.
     """
 
-    def __init__(self, function: Work[T], *, name: str, description: str = "") -> None:
+    def __init__(
+        self,
+        function: Work[T],
+        *,
+        name: str,
+        description: str = "",
+        budget: Budget | None = None,
+    ) -> None:
         if not name:
             raise ConfigurationError('a workflow needs a name: @workflow(name="report")')
         self.name = name
         self.description = description
+        self.budget = budget
         self._function = cast("Callable[[Any], Coroutine[Any, Any, T]]", function)
         hints = _hints(function, name)
         self._takes_items = _takes_items(function, hints, name)
@@ -92,6 +103,8 @@ class Workflow(Runnable[T]):
         ids: Ids | None = None,
         clock: Clock = now,
         parent: Scope | None = None,
+        approvals: Approvals | None = None,
+        account: Account | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Answer a request as this workflow; parameters as `loop` has them.
 
@@ -103,20 +116,30 @@ class Workflow(Runnable[T]):
                 or there is no text for a function that takes one.
         """
         self.check(request)
-        given = self._given([*history, *request.items])
+        items = [*history, *request.items]
+        journal = Journal.of(items, history=len(history))
+        given = self._given(list(journal.before))
         ids = ids or Ids()
         response = opening(request, id=ids("resp"), created_at=int(clock()), model=self.name)
         scope = Scope(
             principal=principal,
             request=request,
             response_id=response.id,
+            items=items,
             ids=ids,
             deps=deps,
             clock=clock,
             depth=parent.depth + 1 if parent else 0,
             allowance=Allowance(request.max_tool_calls, parent and parent.allowance),
+            account=account_of(
+                self.name,
+                request.antiphon_budget,
+                held(self.name, self.budget, parent.account if parent else account),
+            ),
+            approvals=approvals or (parent and parent.approvals),
+            path=parent.path if parent else (self.name,),
         )
-        flow = Flow(self.name, scope, Telling(response, clock=clock))
+        flow = Flow(self.name, scope, Telling(response, clock=clock), journal)
         async with aclosing(flow.events(self._function, given)) as events:
             async for event in events:
                 yield event
@@ -130,6 +153,7 @@ class Workflow(Runnable[T]):
         said = [item.text for item in response.output if isinstance(item, Message)]
         if self._output is None:
             return cast("T", said[-1] if said else None)
+        refuse_unfinished(self.name, response)
         try:
             return self._output.validate_json(said[-1] if said else "null")
         except ValidationError as error:
@@ -181,7 +205,7 @@ def workflow(function: Callable[[list[Item]], Coroutine[Any, Any, T]], /) -> Wor
 
 @overload
 def workflow(
-    *, name: str | None = None, description: str | None = None
+    *, name: str | None = None, description: str | None = None, budget: Budget | None = None
 ) -> Callable[[Work[T]], Workflow[T]]: ...
 
 
@@ -191,6 +215,7 @@ def workflow(
     *,
     name: str | None = None,
     description: str | None = None,
+    budget: Budget | None = None,
 ) -> Workflow[Any] | Callable[[Work[Any]], Workflow[Any]]:
     """Make an async function a `Workflow`: `@workflow`, or `@workflow(name="report")`.
 
@@ -198,6 +223,7 @@ def workflow(
         function: One parameter: `str`, or `list[Item]`. Inside it, `run` runs agents.
         name: The function's own by default.
         description: The first paragraph of the function's docstring by default.
+        budget: How much each run of it may use, the runs inside it included.
 
     Raises:
         ConfigurationError: The function cannot be a workflow; the message says why.
@@ -208,7 +234,7 @@ def workflow(
         if words is None:
             words = (inspect.getdoc(work) or "").split("\n\n")[0].replace("\n", " ")
         own = str(getattr(work, "__name__", ""))
-        return Workflow(work, name=own if name is None else name, description=words)
+        return Workflow(work, name=own if name is None else name, description=words, budget=budget)
 
     return made if function is None else made(function)
 

@@ -11,6 +11,7 @@ from .call import (
     CustomToolCallOutput as CustomToolCallOutput,
     FunctionCall as FunctionCall,
     FunctionCallOutput as FunctionCallOutput,
+    Handoff as Handoff,
     ToolCall as ToolCall,
 )
 from .definition import (
@@ -119,6 +120,7 @@ from .item import (
     UnknownItem as UnknownItem,
     items_of as items_of,
 )
+from .limits import Limits as Limits, Resource as Resource, SpentBudget as SpentBudget
 from .lower import (
     BUILT_IN as BUILT_IN,
     Lowered as Lowered,

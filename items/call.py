@@ -64,7 +64,8 @@ class ToolCall(Wire):
     """A function that the provider (or `Agent.run`) ran itself: a full receipt.
 
     Status is in_progress, completed, incomplete or failed; `error` is what the model was told
-    when it failed.
+    when it failed. `approval_request_id` names the request by which a person approved (or
+    refused) the call.
     """
 
     type: Literal["antiphon:tool_call"] = "antiphon:tool_call"
@@ -74,13 +75,16 @@ class ToolCall(Wire):
     arguments: str
     output: Content | None = None
     error: str | None = None
+    approval_request_id: Maybe[str] = None
 
 
 class AgentCall(Wire):
     """A sub-agent's run: its input, its own items, what it used, how it ended.
 
     `name` is what the caller's model called, where that is not the agent's own name; `error` is
-    what the caller was told when it failed or ended early.
+    what the caller was told when it failed or ended early. A run in which a call waits for a
+    person ends `completed` with the ids of the requests in `awaiting`; the run that goes on
+    from there is another item, whose `continues` is the id of this one.
     """
 
     type: Literal["antiphon:agent_call"] = "antiphon:agent_call"
@@ -92,15 +96,36 @@ class AgentCall(Wire):
     output: Annotated[list["Item"], Field(fail_fast=True)] = Field(default_factory=list["Item"])
     usage: Usage | None = None
     error: str | None = None
+    awaiting: Maybe[list[str]] = None
+    continues: Maybe[str] = None
+    approval_request_id: Maybe[str] = None
+
+
+class Handoff(Wire):
+    """The conversation went over from one agent to another, which owns it from here on.
+
+    `error` is what the model was told when it could not.
+    """
+
+    type: Literal["antiphon:handoff"] = "antiphon:handoff"
+    id: Maybe[str] = None
+    status: str
+    source: str
+    target: str
+    name: str
+    arguments: str
+    error: str | None = None
+    approval_request_id: Maybe[str] = None
 
 
 class ApprovalRequest(Wire):
-    """A provider-run call waits for a person's word."""
+    """A provider-run call waits for a person's word; `agent` is the sub-agent that makes it."""
 
     type: Literal["antiphon:approval_request"] = "antiphon:approval_request"
     id: Maybe[str] = None
     name: str
     arguments: str
+    agent: Maybe[str] = None
 
 
 class ApprovalResponse(Wire):

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag
 
+from .limits import Limits
 from .part import ListOf, at_most
 from .wire import Json, Maybe, Wire, type_of, type_tag
 
@@ -147,6 +148,7 @@ class AgentTool(Wire):
     instructions: Maybe[str] = None
     description: Maybe[str] = None
     tools: Annotated[list["ToolDefinition"], Field(fail_fast=True)] = []
+    budget: Maybe[Limits] = None
 
 
 ToolDefinition: TypeAlias = Annotated[

@@ -284,6 +284,9 @@ CallStatusType: TypeAlias = Literal[
     "antiphon:agent_call.in_progress",
     "antiphon:agent_call.completed",
     "antiphon:agent_call.failed",
+    "antiphon:handoff.in_progress",
+    "antiphon:handoff.completed",
+    "antiphon:handoff.failed",
 ]
 
 

@@ -28,6 +28,7 @@ PREFIX: Final[dict[str, str]] = {
     "apply_patch_call": "apc",
     "antiphon:tool_call": "tc",
     "antiphon:agent_call": "ac",
+    "antiphon:handoff": "ho",
     "antiphon:approval_request": "apr",
 }
 """The id prefix of each item type."""

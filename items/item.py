@@ -15,6 +15,7 @@ from .call import (
     CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
+    Handoff,
     ToolCall,
 )
 from .hosted import (
@@ -76,6 +77,7 @@ _TAGS = tags_of(
     "apply_patch_call_output",
     "antiphon:tool_call",
     "antiphon:agent_call",
+    "antiphon:handoff",
     "antiphon:approval_request",
     "antiphon:approval_response",
 )
@@ -122,6 +124,7 @@ Item: TypeAlias = Annotated[
     | Annotated[ApplyPatchCallOutput, Tag("<apply_patch_call_output>")]
     | Annotated[ToolCall, Tag("<antiphon:tool_call>")]
     | Annotated[AgentCall, Tag("<antiphon:agent_call>")]
+    | Annotated[Handoff, Tag("<antiphon:handoff>")]
     | Annotated[ApprovalRequest, Tag("<antiphon:approval_request>")]
     | Annotated[ApprovalResponse, Tag("<antiphon:approval_response>")]
     | Annotated[UnknownItem, Tag("<?>")],

@@ -18,6 +18,7 @@ from .call import (
     CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
+    Handoff,
     ToolCall,
 )
 from .hosted import (
@@ -116,7 +117,7 @@ def error_text(error: Any) -> str:
     return _text(content)
 
 
-def _outcome(item: ToolCall | McpCall | AgentCall, output: Content | None) -> Content:
+def _outcome(item: ToolCall | McpCall | AgentCall | Handoff, output: Content | None) -> Content:
     if item.error is not None:
         return f"Error: {error_text(item.error)}"
     if item.status == "incomplete":
@@ -134,7 +135,14 @@ def _mcp(item: McpCall, call_id: str) -> tuple[Lowered, ...]:
     return _pair(call_id, name, item.arguments, _outcome(item, item.output))
 
 
+def _handoff(item: Handoff, call_id: str) -> tuple[Lowered, ...]:
+    said = f"The conversation is now {item.target}'s; you are {item.target}."
+    return _pair(call_id, item.name, item.arguments, _outcome(item, said))
+
+
 def _agent(item: AgentCall, call_id: str) -> tuple[Lowered, ...]:
+    if item.awaiting:
+        return ()  # as any call that nobody has approved yet; the run that goes on tells it all
     return _pair(
         call_id, item.name or item.agent, {"input": item.input}, _outcome(item, answer_of(item))
     )
@@ -225,6 +233,7 @@ _HOW: dict[type[Any], Callable[[Any, str], tuple[Lowered, ...]]] = {
     ToolCall: _tool,
     McpCall: _mcp,
     AgentCall: _agent,
+    Handoff: _handoff,
     CodeInterpreterCall: _code,
     FileSearchCall: _file_search,
     WebSearchCall: _web_search,

@@ -13,6 +13,7 @@ from antiphon.errors import RequestError
 
 from .definition import ToolChoice, ToolDefinition
 from .item import Input, Item, items_of
+from .limits import Limits
 from .part import ListOf, at_most
 from .wire import Json, Maybe, Wire, type_of
 
@@ -122,6 +123,7 @@ class CreateResponse(Wire):
     prompt_cache_retention: Maybe[str] = None
     prompt: Maybe[Json] = None
     conversation: Maybe[str | Json] = None
+    antiphon_budget: Annotated[Maybe[Limits], Field(alias="antiphon:budget")] = None
 
     @field_validator("metadata")
     @classmethod
@@ -185,6 +187,8 @@ def explain(error: ValidationError, body: bytes) -> RequestError:
     elif fault["type"] == "union_tag_invalid":
         known = fault.get("ctx", {})["expected_tags"].replace("<", "").replace(">", "")
         what = f"expected `type` to be one of {known}"
+    elif fault["type"] == "extra_forbidden":
+        what = "there is no such field here: leave it out"
     elif fault["type"] == "list_type" and location[-1] == "<list>":
         what = "expected a string or a list"
     return RequestError(f"{path or 'body'}: {what}", param=path or None, code="invalid_value")

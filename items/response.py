@@ -21,6 +21,7 @@ from .definition import (
     UnknownTool,
 )
 from .item import Item
+from .limits import SpentBudget
 from .message import Message
 from .part import OutputText
 from .request import CreateResponse, Format, JsonSchemaFormat, ReasoningOptions, TextFormat
@@ -63,9 +64,13 @@ class Fault(Wire):
 
 
 class IncompleteDetails(Wire):
-    """Why a response is incomplete: max_output_tokens, cancelled, max_turns, ..."""
+    """Why a response is incomplete: max_output_tokens, cancelled, max_turns, budget_seconds ...
+
+    `budget` is ours: which budget was used up, where one was.
+    """
 
     reason: str | None = None
+    budget: Maybe[SpentBudget] = None
 
 
 class TextEcho(Wire):

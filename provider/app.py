@@ -18,7 +18,7 @@ from antiphon.agents import Agent, Workflow
 from antiphon.errors import ConfigurationError, RequestError
 from antiphon.items import Clock, CreateResponse, Ids, Include, ToolDefinition, now
 from antiphon.models import Model
-from antiphon.tools import HostedTool, Offer
+from antiphon.tools import HostedTool, Offer, Price
 
 from .admit import MAX_ITEMS, admit_body
 from .auth import Keys
@@ -58,6 +58,7 @@ class Provider:
         max_turns: Samplings after which a model's run ends incomplete; agents have their own.
         body_seconds: How long a request body may take to arrive.
         keep_alive: Seconds of silence after which a line is kept alive.
+        prices: What models cost, by name, for budgets that count money.
         new_ids: Makes the source of ids of each response; seed it for repeatable runs.
         clock: Gives seconds since 1970.
 
@@ -84,6 +85,7 @@ class Provider:
         max_turns: int = 1000,
         body_seconds: float = 60.0,
         keep_alive: float = KEEP_ALIVE_SECONDS,
+        prices: Mapping[str, Price] | None = None,
         new_ids: Callable[[], Ids] = Ids,
         clock: Clock = now,
     ) -> None:
@@ -97,6 +99,7 @@ class Provider:
             tools=_tools(tools),
             default_tools=_definitions(default_tools),
             max_turns=max_turns,
+            prices=dict(prices or {}),
         )
         self._keys = Keys(api_keys)
         self._tools = tools

@@ -1,6 +1,6 @@
 """The catalogue: every name that a request's `model` may say, and who answers to it."""
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast
@@ -22,7 +22,7 @@ from antiphon.items import (
     ToolDefinition,
 )
 from antiphon.models import Model
-from antiphon.tools import HostedTool, Offer, Scope
+from antiphon.tools import Account, Approvals, HostedTool, Offer, Price, Scope
 
 from .inline import InlineAgents
 
@@ -60,6 +60,7 @@ class Asked:
     principal: str
     ids: Ids
     clock: Clock
+    approvals: Approvals | None = None
 
 
 class Catalogue:
@@ -73,6 +74,7 @@ class Catalogue:
         tools: What the provider can run for any model.
         max_turns: Samplings of a model after which its run ends incomplete.
         default_tools: Definitions added to every request to a model that does not have them.
+        prices: What models cost, by name, for budgets that count money.
 
     Raises:
         ConfigurationError: Two have one name, or there is nothing to serve.
@@ -88,8 +90,10 @@ class Catalogue:
         tools: Sequence[Offer | HostedTool],
         default_tools: Sequence[ToolDefinition],
         max_turns: int,
+        prices: Mapping[str, Price],
     ) -> None:
         self._max_turns = max_turns
+        self._prices = prices
         self._default_tools = default_tools
         self._upstream = upstream
         self._tools = [*tools, InlineAgents(self)]
@@ -122,6 +126,8 @@ class Catalogue:
             principal=asked.principal,
             ids=asked.ids,
             clock=asked.clock,
+            approvals=asked.approvals,
+            account=Account(asked.principal, prices=self._prices) if self._prices else None,
         )
 
     def serve(

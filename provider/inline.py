@@ -60,6 +60,7 @@ class InlineAgents:
             model=model,
             instructions=agent.instructions,
             tools=list(agent.tools) or None,
+            antiphon_budget=agent.budget,
             store=False,
         )
         self._catalogue.check(asked, replace(scope, request=asked))

@@ -13,6 +13,7 @@ from typing import cast
 
 import anyio
 
+from antiphon.errors import RequestError
 from antiphon.items import (
     Clock,
     Completed,
@@ -29,6 +30,7 @@ from antiphon.items import (
 
 from .admit import MAX_ITEMS, admit, resolve_items
 from .catalogue import Asked, Catalogue
+from .consent import Consent
 from .feed import feed
 from .sse import DONE, frame, pad
 from .store import Record, Store, history, not_found
@@ -88,15 +90,26 @@ class Responder:
         admit(request, private_urls=desk.private_urls, max_items=desk.max_items)
         before = await _before(desk.store, request, principal)
         given = await resolve_items(request.items, desk.store, principal=principal, view=view)
+        model = request.model or desk.catalogue.find(None).name
+        consent = Consent(desk.store, desk.clock)
+        words = await consent.check(
+            [*before, *given], history=len(before), principal=principal, model=model
+        )
         full = request.model_copy(
             update={
+                "model": model,
                 "input": given,
                 "store": desk.store_by_default if request.store is None else request.store,
             }
         )
-        asked = Asked(full, before, principal, desk.new_ids(), desk.clock)
+        asked = Asked(full, before, principal, desk.new_ids(), desk.clock, consent)
         responder = cls(desk, asked, view, desk.catalogue.answer(asked))
         responder._first = await anext(responder._events)
+        try:
+            await consent.use(words, principal=principal)
+        except RequestError:
+            await responder._events.aclose()
+            raise
         return responder
 
     async def stream(self, send: Send) -> None:

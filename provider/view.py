@@ -27,6 +27,7 @@ from antiphon.items import (
     CreateResponse,
     Event,
     FileSearchCall,
+    Handoff,
     Item,
     ItemAdded,
     ItemDone,
@@ -153,6 +154,7 @@ def _tool_call(view: View, item: ToolCall) -> Item:
         arguments=item.arguments,
         output=_plain(item.output),
         error=_error(item.error),
+        approval_request_id=item.approval_request_id,
     )
 
 
@@ -165,7 +167,26 @@ def _agent_call(view: View, item: AgentCall) -> Item:
         server_label=BUILT_IN,
         name=item.name or item.agent,
         arguments="" if item.input is None else _arguments(item.input),
-        output=answer_of(item) or None,
+        output=answer_of(item) or _awaited(item),
+        error=_error(item.error),
+        approval_request_id=item.approval_request_id,
+    )
+
+
+def _awaited(item: AgentCall) -> str | None:
+    return f"[waits for approval: {', '.join(item.awaiting)}]" if item.awaiting else None
+
+
+def _handoff(view: View, item: Handoff) -> Item:
+    if view.extensions:
+        return item
+    return McpCall(
+        id=item.id,
+        status=item.status,
+        server_label=BUILT_IN,
+        name=item.name,
+        arguments=item.arguments,
+        output=to_json({"assistant": item.target}).decode() if item.error is None else None,
         error=_error(item.error),
     )
 
@@ -203,6 +224,7 @@ _ITEMS: dict[type[Any], Callable[[View, Any], Item]] = {
     Reasoning: _reasoning,
     ToolCall: _tool_call,
     AgentCall: _agent_call,
+    Handoff: _handoff,
     ApprovalRequest: _approval,
 }
 
@@ -247,6 +269,7 @@ def _show_call(view: View, event: CallStatus | ArgumentsDelta | ArgumentsDone) -
         return event
     renamed: Any = event.type.replace("antiphon:tool_call", "response.mcp_call")
     renamed = renamed.replace("antiphon:agent_call", "response.mcp_call")
+    renamed = renamed.replace("antiphon:handoff", "response.mcp_call")
     event.type = renamed
     return event
 

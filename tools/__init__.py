@@ -7,11 +7,14 @@ decides who may call what, and when. Not here: loops, models, HTTP.
 
 from antiphon.errors import ModelRetry as ModelRetry, ToolFailed as ToolFailed
 
+from .account import Account as Account, Price as Price
 from .call import ArgumentsCall as ArgumentsCall, BaseCall as BaseCall
 from .code_interpreter import CodeInterpreter as CodeInterpreter
 from .context import Context as Context, Progress as Progress
+from .gate import Gate as Gate, NeedsApproval as NeedsApproval, gate_of as gate_of
 from .hosted import (
     Allowance as Allowance,
+    Approvals as Approvals,
     Call as Call,
     HostedTool as HostedTool,
     Offer as Offer,

@@ -5,8 +5,11 @@ Above: providers and agents, which find it by its type. Below: `code_call.py` (o
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
 
 from antiphon.errors import ConfigurationError, RequestError
 from antiphon.items import (
@@ -20,7 +23,14 @@ from antiphon.sandboxes import Isolation, Sandboxes
 
 from .code_call import CodeCall, Desk
 from .containers import Containers, File
+from .gate import Gate, NeedsApproval, gate_of
 from .hosted import Scope, Slot
+
+
+class _Arguments(BaseModel):
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
+    code: str
 
 
 class CodeInterpreter:
@@ -40,6 +50,8 @@ class CodeInterpreter:
         files: Paths, or (name, bytes): in the working directory of every container before its
             first cell. Paths are read each time.
         description: What the model reads of the tool, instead of the text made here.
+        needs_approval: Whether a person must approve each cell before it runs, or a function
+            of `code` that says so.
 
     Raises:
         ConfigurationError: A file does not exist, or the timeout is not above 0.
@@ -52,11 +64,13 @@ class CodeInterpreter:
         timeout: float = 60.0,
         files: Sequence[File] = (),
         description: str | None = None,
+        needs_approval: NeedsApproval = False,
     ) -> None:
         if not 0 < timeout < math.inf:
             raise ConfigurationError(f"expected a timeout above 0 seconds, got {timeout}")
         self.timeout = timeout
         self._containers = Containers(sandboxes, files)
+        self._gate = gate_of(needs_approval, name=self.type, parameters=["code"], parse=_parse)
         self._function = FunctionTool(
             name=self.type,
             description=self._describe() if description is None else description,
@@ -116,7 +130,9 @@ class CodeInterpreter:
         await self._containers.sandboxes.aclose()
 
     def _offer(self, fixed: str | None, memory_limit: str | None) -> "CodeOffer":
-        return CodeOffer(self._function, self._containers, self.timeout, fixed, memory_limit)
+        return CodeOffer(
+            self._function, self._containers, self.timeout, fixed, memory_limit, self._gate
+        )
 
     def _describe(self) -> str:
         place = " (/mnt/data)" if self.isolation != "none" else ""
@@ -130,6 +146,10 @@ class CodeInterpreter:
         return "\n".join(lines)
 
 
+def _parse(arguments: str) -> Mapping[str, Any]:
+    return _Arguments.model_validate_json(arguments).model_dump()
+
+
 @dataclass(slots=True)
 class CodeOffer:
     """The code interpreter on the menu of one request; its calls share one container."""
@@ -139,6 +159,7 @@ class CodeOffer:
     timeout: float
     fixed: str | None
     memory_limit: str | None
+    gate: Gate | None
     used: str = field(default="", init=False)
 
     @property

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from antiphon.items import (
+    ApprovalRequest,
     Clock,
     CreateResponse,
     Event,
@@ -22,6 +23,8 @@ from antiphon.items import (
     ToolDefinition,
     now,
 )
+
+from .account import Account
 
 
 @dataclass(slots=True)
@@ -46,6 +49,20 @@ class Allowance:
             self.left -= 1
         return True
 
+    @property
+    def empty(self) -> bool:
+        """Whether no call is left here, or further out."""
+        own = self.left is not None and self.left <= 0
+        return own or (self.outer is not None and self.outer.empty)
+
+
+class Approvals(Protocol):
+    """Whoever serves a run and binds a person's word to what was asked."""
+
+    async def ask(self, request: ApprovalRequest, scope: "Scope") -> None:
+        """A call of this run waits. Told before anybody sees the request."""
+        ...
+
 
 @dataclass(slots=True)
 class Scope:
@@ -61,6 +78,9 @@ class Scope:
         clock: Gives seconds since 1970.
         depth: How many runs this one is inside of; 0 for the one that was asked for.
         allowance: What is left of `max_tool_calls`, shared with the runs inside.
+        account: The budgets that it is held to, its own and those further out.
+        approvals: Who is told of calls that wait; nobody where the caller alone keeps them.
+        path: The names of the agents from the outermost to this one.
     """
 
     principal: str = "local"
@@ -72,6 +92,9 @@ class Scope:
     clock: Clock = now
     depth: int = 0
     allowance: Allowance = field(default_factory=Allowance)
+    account: Account = field(default_factory=lambda: Account("run"))
+    approvals: Approvals | None = None
+    path: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +138,11 @@ class Call(Protocol):
 
 @runtime_checkable
 class Offer(Protocol):
-    """One name on the menu, run by the provider."""
+    """One name on the menu, run by the provider.
+
+    An offer may also have an attribute `gate` (see `gate.Gate`): some of its calls then wait
+    for a person's word, and are told only when it is known whether they do.
+    """
 
     @property
     def function(self) -> FunctionTool:

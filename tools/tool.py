@@ -18,6 +18,7 @@ from antiphon.items import FunctionCall, FunctionTool, Json
 from . import docstring
 from .arguments import Arguments, read_signature
 from .function import FunctionRun, Kind, Work
+from .gate import Gate, NeedsApproval, gate_of
 from .hosted import Scope, Slot
 
 P = ParamSpec("P")
@@ -35,15 +36,19 @@ class Tool(Generic[P, R]):
         function: Its definition on the wire; `function.parameters` is the JSON schema.
         parallel: Whether its calls may run beside others of the same turn.
         timeout: Seconds that a call may take, or None.
+        gate: Says which calls wait for a person's word; None where none do.
     """
 
     __name__: str
 
-    def __init__(self, work: Work, function: FunctionTool, *, parallel: bool) -> None:
+    def __init__(
+        self, work: Work, function: FunctionTool, *, parallel: bool, gate: Gate | None
+    ) -> None:
         functools.update_wrapper(self, work.function)
         self._work = work
         self.function = function
         self.parallel = parallel
+        self.gate = gate
 
     @property
     def name(self) -> str:
@@ -87,6 +92,7 @@ def tool(
     timeout: float | None = None,
     parallel: bool = True,
     strict: bool | None = None,
+    needs_approval: NeedsApproval = False,
 ) -> Tool[P, R]: ...
 
 
@@ -98,6 +104,7 @@ def tool(
     timeout: float | None = None,
     parallel: bool = True,
     strict: bool | None = None,
+    needs_approval: NeedsApproval = False,
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 
 
@@ -110,6 +117,7 @@ def tool(
     timeout: float | None = None,
     parallel: bool = True,
     strict: bool | None = None,
+    needs_approval: NeedsApproval = False,
 ) -> Any:
     """Make a tool of a function: `@tool`, `@tool(timeout=5)`, or `tool(instance.method)`.
 
@@ -134,6 +142,8 @@ def tool(
         parallel: Whether its calls may run beside others of the same turn.
         strict: True demands OpenAI's strict schema; None takes it where it can be had; False
             keeps the schema as pydantic writes it.
+        needs_approval: Whether a person must approve each call before it runs, or a function
+            that says so of the arguments which it names: `lambda amount: amount > 100`.
 
     Raises:
         ToolDefinitionError: The function cannot be a tool as it stands.
@@ -151,11 +161,18 @@ def tool(
         told = docstring.read(made_of.__doc__, {p.name for p in signature.parameters})
         arguments = Arguments(named, signature.parameters, told.parameters)
         parameters, is_strict = arguments.form(strict, named)
+        gate = gate_of(
+            needs_approval,
+            name=named,
+            parameters=[each.name for each in signature.parameters],
+            parse=arguments.parse,
+        )
         shown = description if description is not None else told.description
         return Tool(
             Work(named, made_of, kind, arguments, signature.context, timeout),
             _definition(named, shown, parameters, is_strict),
             parallel=parallel,
+            gate=gate,
         )
 
     return make if function is None else make(function)

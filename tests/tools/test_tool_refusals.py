@@ -85,9 +85,13 @@ def test_a_named_lambda_is_a_tool() -> None:
     assert tool(lambda: "hi", name="hi")() == "hi"
 
 
-def test_an_option_that_does_not_exist_yet_is_not_accepted() -> None:
-    with pytest.raises(TypeError, match="needs_approval"):
-        tool(needs_approval=True)  # pyright: ignore[reportCallIssue]
+def test_a_policy_that_looks_at_no_parameter_of_the_tool_is_refused() -> None:
+    def pay(amount: int) -> None: ...
+
+    with pytest.raises(ToolDefinitionError, match="needs_approval looks at sum"):
+        tool(needs_approval=lambda sum: sum > 1)(pay)  # noqa: A006
+    with pytest.raises(ToolDefinitionError, match="expected needs_approval to be True"):
+        tool(needs_approval="yes")(pay)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 def test_the_parameter_at_fault_is_named_among_good_ones() -> None:

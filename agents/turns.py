@@ -1,0 +1,298 @@
+"""Turn after turn: the model speaks, its calls run, their items go back into the context.
+
+Above: `loop`, which gives the run its beginning and its true end. Below: `sampling` (one turn),
+`dispatch` (running calls), `resuming` (calls that were approved), `telling` (numbers and fold).
+"""
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Final, cast
+
+from antiphon.errors import ModelError
+from antiphon.items import (
+    ApprovalRequest,
+    Event,
+    Failed,
+    Handoff,
+    Incomplete,
+    Item,
+    ItemAdded,
+    ItemDone,
+    Lowered,
+    SpentBudget,
+    Usage,
+    lower_at,
+)
+from antiphon.models import Model, ModelRequest
+from antiphon.tools import Scope
+
+from .budget import held
+from .choice import Choice
+from .context import context_of
+from .dispatch import dispatch
+from .handoff import Seat, Switch
+from .menu import Menu, build_menu
+from .resuming import Resumption, hoisted, still_waiting
+from .sampling import ONE_AT_A_TIME, Pending, Sampling
+from .telling import Telling, told_of
+
+MAX_TURNS: Final = 1000
+"""A run that has not ended after this many turns never will."""
+
+MAX_IDLE: Final = 16
+"""Turns in a row in which every call was refused; after them the run is cut, `no_progress`."""
+
+
+class Turns:
+    """One run: what it was given, and the items that it has so far.
+
+    Args:
+        seat: Who answers first.
+        scope: The run, as its tools know it.
+        history: Items that come before the request's input.
+        telling: Of its response.
+        switch: Gives the seat of an agent to which the model hands over.
+
+    Raises:
+        RequestError: The request cannot be served as it stands.
+    """
+
+    def __init__(
+        self,
+        seat: Seat,
+        scope: Scope,
+        history: Sequence[Item],
+        telling: Telling,
+        switch: Switch | None,
+    ) -> None:
+        self.scope: Scope = scope
+        self._account = scope.account
+        self.telling: Telling = telling
+        self._switch = switch
+        self._sit(seat)
+        self.context: list[Lowered] = context_of(history, scope.request.items)
+        self.resumption: Resumption = Resumption(self.menu, scope, len(history))
+        self.spoken: int = 0
+        self.idle: int = 0
+        self.spent: SpentBudget | None = None
+
+    def _sit(self, seat: Seat) -> None:
+        """From here on this one answers."""
+        account = held(seat.agent, seat.budget, self._account) or self._account
+        self.scope = replace(self.scope, request=seat.request, account=account)
+        self.model: Model = seat.model
+        native = getattr(seat.model, "native", ())
+        self.menu: Menu = build_menu(seat.tools, self.scope, native=native)
+        self.choice: Choice = Choice(self.menu, seat.request.tool_choice)
+        self.memo: dict[int, bytes] = {}
+
+    async def events(self, max_turns: int) -> AsyncGenerator[Event, None]:
+        """Turn after turn, and the end."""
+        tell = self.telling.tell
+        if self.resumption:
+            async with aclosing(self._resume()) as resumed:
+                async for event in resumed:
+                    yield event
+            if still_waiting(self.scope.items) or self.spent:
+                for event in self._stop():
+                    yield event
+                return
+        for _ in range(max_turns):
+            end = self._beginning()
+            if end is not None:
+                for event in end:
+                    yield event
+                return
+            request = self._request()
+            first = len(self.telling.fold.drafts)
+            turn = Sampling(self.menu, self.scope, next_index=first, choice=self.choice)
+            async with aclosing(turn.events(self.model, request)) as spoken:
+                async for event in spoken:
+                    try:
+                        event = tell(event)
+                    except ValueError as error:  # it tells of what was never begun
+                        raise ModelError(str(error), code="invalid_stream") from error
+                    yield event
+            end = self._ending(turn)
+            if end is None:
+                async with aclosing(self._execute(turn)) as ran:
+                    async for event in ran:
+                        yield event
+                for event in self._settle(first):
+                    yield event
+                end = self._after(turn, first)
+            if end is not None:
+                for event in end:
+                    yield event
+                return
+            await self._remember(first)
+        for event in self.telling.cut("max_turns"):
+            yield event
+
+    def _beginning(self) -> Iterator[Event] | None:
+        """How the response ends if the model may not be asked again; None if it may."""
+        left = self.scope.request.max_output_tokens
+        if left is not None and left <= self.spoken:
+            return self.telling.cut("max_output_tokens")
+        try:
+            spent = self.scope.account.turn(self.model.name)
+        except LookupError:
+            return self.telling.fail(
+                "price_unknown",
+                f"a budget counts the cost, but nobody said what {self.model.name!r} costs: "
+                "give it a Price in prices",
+            )
+        return None if spent is None else self.telling.spend(spent)
+
+    async def _resume(self) -> AsyncGenerator[Event, None]:
+        """Run what was approved, tell what was refused; then all of it stands in the items."""
+        tell = self.telling.tell
+        runnable: list[Pending] = []
+        for pending, arguments, reason in self.resumption.calls():
+            call = pending.call
+            for event in (*call.open(), *call.write(arguments), *call.ready(arguments)):
+                yield tell(event)
+            reason = reason or self._refusal_by_count()
+            if reason is None:
+                runnable.append(pending)
+                continue
+            for event in call.refuse(reason):
+                yield tell(event)
+        if runnable:
+            async with aclosing(dispatch(runnable)) as running:
+                async for event in running:
+                    yield tell(event)
+        for event in self._settle(0):
+            yield event
+        await self._remember(0)
+
+    def _settle(self, first: int) -> Iterator[Event]:
+        """Finish what was left open since `first`, and show what sub-agents wait for."""
+        yield from self.telling.close("it was never finished", first=first)
+        for request in hoisted(self.telling.fold, first, self.scope.items):
+            index = len(self.telling.fold.drafts)
+            yield self.telling.tell(ItemAdded(output_index=index, item=request))
+            yield self.telling.tell(ItemDone(output_index=index, item=request))
+
+    def _stop(self) -> Iterator[Event]:
+        """The end of a run that may not ask its model now: somebody is waited for."""
+        return self.telling.spend(self.spent) if self.spent else self.telling.complete()
+
+    def _request(self) -> ModelRequest:
+        """What the model is asked now."""
+        asked = self.scope.request
+        left = asked.max_output_tokens
+        left = None if left is None else left - self.spoken
+        allowed = self.scope.account.tokens_left() if self.scope.account.limited else None
+        if allowed is not None:
+            left = max(1, allowed if left is None else min(left, allowed))
+        return ModelRequest(
+            items=self.context,
+            instructions=asked.instructions,
+            tools=self.menu.functions,
+            tool_choice=self.choice.lowered(),
+            max_output_tokens=left,
+            original=asked,
+            ids=self.scope.ids,
+            memo=self.memo,
+        )
+
+    def _ending(self, turn: Sampling) -> Iterator[Event] | None:
+        """How the response ends if the model broke or was cut; None if the turn is whole."""
+        ending = turn.ending
+        if ending is None:
+            raise ModelError("the model never said that it had ended", code="stream_cut")
+        used = ending.response.usage or Usage()
+        self.telling.usage = self.telling.usage + used
+        self.spoken += used.output_tokens
+        self.scope.account.charge(self.model.name, used)
+        if isinstance(ending, Failed):
+            fault = ending.response.error
+            if fault is None:
+                return self.telling.fail("server_error", "the model failed without saying why")
+            return self.telling.fail(fault.code, fault.message)
+        if isinstance(ending, Incomplete):
+            details = ending.response.incomplete_details
+            spent = self.scope.account.spent()
+            if spent is not None:
+                return self.telling.spend(spent)
+            return self.telling.cut((details and details.reason) or "max_output_tokens")
+        return None
+
+    async def _execute(self, turn: Sampling) -> AsyncGenerator[Event, None]:
+        """Run what may run, and tell the model why the rest did not."""
+        tell = self.telling.tell
+        runnable: list[Pending] = []
+        for pending in turn.pending:
+            reason = self._refusal(pending)
+            if reason is None:
+                runnable.append(pending)
+                continue
+            for event in pending.call.refuse(reason):
+                yield tell(event)
+        self.idle = 0 if runnable else self.idle + 1
+        if runnable or turn.client_calls or turn.asked:
+            self.choice.met()
+        if runnable:
+            async with aclosing(dispatch(runnable)) as running:
+                async for event in running:
+                    yield tell(event)
+
+    def _refusal(self, pending: Pending) -> str | None:
+        """Why a call is not run; None reserves its place and lets it run (law 5)."""
+        if pending.name not in self.menu:
+            return f"there is no tool named {pending.name!r}; you may call: {self.menu.listing()}"
+        reason = self.choice.refusal(pending.name)
+        if reason is not None:
+            return reason
+        if pending.position > 0 and self.scope.request.parallel_tool_calls is False:
+            return ONE_AT_A_TIME
+        return pending.undecided or self._refusal_by_count()
+
+    def _refusal_by_count(self) -> str | None:
+        """Why no more calls run; None reserves the place of one more."""
+        if not self.scope.allowance.take():
+            self.choice.spend()
+            return "max_tool_calls is reached: no more tools run; answer with what you have"
+        self.spent = self.spent or self.scope.account.call()
+        return self.spent and told_of(self.spent)
+
+    def _after(self, turn: Sampling, first: int) -> Iterator[Event] | None:
+        """How the response ends when all calls of the turn have run; None asks the model again."""
+        drafts = self.telling.fold.drafts
+        items = (drafts[index].whole for index in range(first, len(drafts)))
+        if self.spent or any(isinstance(item, ApprovalRequest) for item in items):
+            return self._stop()
+        if turn.client_calls:
+            return self.telling.complete()
+        if turn.pending:
+            return self._standstill()
+        if self.choice.unmet:
+            return self.telling.fail(
+                "tool_choice_unmet",
+                "tool_choice demanded a call, but the model answered without one: "
+                "use a model that honours tool_choice, or leave it out",
+            )
+        return self.telling.complete()
+
+    def _standstill(self) -> Iterator[Event] | None:
+        """The end of a run whose model goes on calling what is not run; None while it moves."""
+        if self.choice.spent and self.idle > 1:
+            return self.telling.complete()  # it was told, and may only answer, but calls on
+        return self.telling.cut("no_progress") if self.idle >= MAX_IDLE else None
+
+    async def _remember(self, first: int) -> None:
+        """Put the turn's finished items where the next turn, and the tools, see them; if the
+        conversation was handed over, the next turn is somebody else's.
+        """
+        drafts = self.telling.fold.drafts
+        handoff: Handoff | None = None
+        for index in range(first, len(drafts)):
+            item = drafts[index].item()
+            self.context.extend(lower_at(item, len(self.scope.items)))
+            cast("list[Item]", self.scope.items).append(item)
+            if isinstance(item, Handoff) and item.status == "completed":
+                handoff = item
+        if handoff is not None and self._switch is not None:
+            self._sit(await self._switch(handoff.target))
