@@ -74,7 +74,12 @@ class Consent:
                 )
             if row.consumed_at is not None:
                 raise _used(asked, param)
-            if digest_in(items, answer, (model,)) != row.digest:
+            try:
+                digest = digest_in(items, answer, (model,))
+            except RequestError as error:
+                error.param = f"input[{place}]"
+                raise
+            if digest != row.digest:
                 raise RequestError(
                     f"{param}: the call in the input is not the one that was asked about: send "
                     "the items back as they came, to the model that asked",

@@ -209,6 +209,11 @@ FATES: list[Row] = [
         f"{HERE}::test_max_tool_calls",
     ),
     honoured(
+        "antiphon_budget",
+        "as `antiphon:budget`: `turns`, `tool_calls`, `tokens`, `seconds`, `cost` of the whole run",
+        "test_budgets.py::test_a_request_s_budget_ends_its_run_and_is_named",
+    ),
+    honoured(
         "max_output_tokens",
         "bounds the sum of all samplings",
         f"{HERE}::test_max_output_tokens",
