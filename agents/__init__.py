@@ -23,8 +23,9 @@ from .delegate import (
     function_of as function_of,
 )
 from .handoff import Seat as Seat, Switch as Switch
-from .loop import loop as loop
+from .loop import drive as drive, loop as loop
 from .menu import build_menu as build_menu
 from .result import Result as Result
 from .runnable import AgentInput as AgentInput, Runnable as Runnable, as_items as as_items
+from .setting import Setting as Setting
 from .workflow import Workflow as Workflow, run as run, workflow as workflow

@@ -7,18 +7,16 @@ An agent holds no state: what it knows of a conversation is the list of items th
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Final, TypeAlias, TypeVar, cast, overload
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from antiphon.errors import ConfigurationError, OutputError
 from antiphon.items import (
-    Clock,
     CreateResponse,
     Event,
     FunctionTool,
-    Ids,
-    Item,
     Json,
     JsonSchemaFormat,
     Message,
@@ -27,15 +25,15 @@ from antiphon.items import (
     TextFormat,
     TextOptions,
     ToolDefinition,
-    now,
 )
 from antiphon.models import Model, resolve
-from antiphon.tools import Account, Approvals, Context, HostedTool, Offer, Scope
+from antiphon.tools import Context, HostedTool, Offer
 
 from .budget import Budget, held
 from .handoff import Seat, Transfer, owner_of
-from .loop import loop
+from .loop import drive
 from .runnable import Runnable, refuse_unfinished
+from .setting import Setting
 from .turns import MAX_TURNS
 
 T = TypeVar("T")
@@ -139,68 +137,60 @@ class Agent(Runnable[T]):
         return _purpose(self.instructions) or None
 
     async def serve(
-        self,
-        request: CreateResponse,
-        *,
-        history: Sequence[Item] = (),
-        principal: str = "local",
-        deps: Any = None,
-        ids: Ids | None = None,
-        clock: Clock = now,
-        parent: Scope | None = None,
-        approvals: Approvals | None = None,
-        account: Account | None = None,
+        self, request: CreateResponse, setting: Setting | None = None
     ) -> AsyncGenerator[Event, None]:
         """Answer a request as this agent: its own tools, instructions and options, and what
         the request adds to them. This is how a Provider serves an agent as a model. Where the
         conversation was handed over, its owner answers.
         """
-        ids = ids or Ids()
-        scope = Scope(principal, request, "", [*history, *request.items], ids, deps)
+        setting = setting or Setting()
+        items = setting.items(request)
         team = team_of(self)
-        owner = team.get(owner_of(scope.items, team) or "", self) if self.handoffs else self
-        seat = await owner.seat(request, scope)
+        owner = team.get(owner_of(items, team) or "", self) if self.handoffs else self
+        context = Context(setting.deps, principal=setting.principal, items=items)
 
         async def switch(name: str) -> Seat:
-            return await team[name].seat(request, scope)
+            return await team[name].seat(request, context)
 
-        account = held(self.name, self.budget, parent.account if parent else account)
-        if owner is not self:
-            account = held(owner.name, owner.budget, account)
-        events = loop(
-            seat.request,
-            model=seat.model,
-            tools=seat.tools,
-            history=history,
-            principal=principal,
-            deps=deps,
-            ids=ids,
-            clock=clock,
+        own = held(self.name, self.budget, setting.account)
+        events = drive(
+            await owner.seat(request, context, budget=owner is not self),
+            replace(setting, account=own),
             max_turns=self.max_turns,
+            name=request.model or self.name,
             echo=request,
-            parent=parent,
-            account=account,
-            approvals=approvals,
             switch=switch,
         )
         async with aclosing(events):
             async for event in events:
                 yield event
 
-    async def seat(self, request: CreateResponse, scope: Scope) -> Seat:
-        """This agent's place in a run: whom it asks, with what, in answer to which request."""
+    async def seat(
+        self, request: CreateResponse, context: Context[Any], *, budget: bool = True
+    ) -> Seat:
+        """This agent's place in a run: whom it asks, with what, in answer to which request.
+
+        Args:
+            request: What was asked.
+            context: For instructions that are a function.
+            budget: Whether its own budget holds from here on; not where it holds already.
+        """
         transfers = [
             Transfer(self.name, other.name, _purpose(other.instructions)) for other in self.handoffs
         ]
         runnable = [tool for tool in self.tools if not isinstance(tool, FunctionTool)]
-        full = request.model_copy(update=await self._filled(request, scope, transfers))
-        return Seat(self.name, self.model, [*runnable, *transfers], full, self.budget)
+        full = request.model_copy(update=await self._filled(request, context, transfers))
+        tools = [*runnable, *transfers]
+        return Seat(self.name, self.model, tools, full, self.budget if budget else None)
 
     async def _filled(
-        self, request: CreateResponse, scope: Scope, transfers: Sequence[Transfer]
+        self, request: CreateResponse, context: Context[Any], transfers: Sequence[Transfer]
     ) -> dict[str, Any]:
         """The request's fields with the agent's own filled in where the request has none."""
-        own = await self._instruct(scope)
+        own = self.instructions
+        if own is not None and not isinstance(own, str):
+            words = own(context)
+            own = await words if inspect.isawaitable(words) else words
         instructions = "\n\n".join(text for text in (own, request.instructions) if text)
         filled = {
             field: value
@@ -211,19 +201,6 @@ class Agent(Runnable[T]):
         handing = [ProviderFunction(name=each.function.name) for each in transfers]
         filled["tools"] = [*self._definitions, *handing, *(request.tools or [])] or None
         return filled
-
-    async def _instruct(self, scope: Scope) -> str | None:
-        if self.instructions is None or isinstance(self.instructions, str):
-            return self.instructions
-        words = self.instructions(
-            Context(
-                scope.deps,
-                principal=scope.principal,
-                response_id=scope.response_id,
-                items=scope.items,
-            )
-        )
-        return await words if inspect.isawaitable(words) else words
 
     def answer(self, response: Response) -> T:
         """What a response of this agent's says: its text, or a value of the output type.

@@ -7,7 +7,7 @@ The call's item holds the run's items; while it runs, its events stream inside t
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Final, Literal, Protocol, TypeAlias
+from typing import ClassVar, Final, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import to_json
@@ -15,12 +15,10 @@ from pydantic_core import to_json
 from antiphon.items import (
     AgentCall,
     AgentEvent,
-    Clock,
     CreateResponse,
     Event,
     FunctionCall,
     FunctionTool,
-    Ids,
     Item,
     Message,
     Response,
@@ -30,6 +28,7 @@ from antiphon.items import (
 from antiphon.tools import Account, BaseCall, Call, Gate, Scope, Slot
 
 from .approval import Answer, tail_of, waiting
+from .setting import Setting
 from .telling import told_of
 
 MAX_DEPTH: Final = 8
@@ -45,16 +44,7 @@ what a function of the caller's items and the input gives."""
 class Serve(Protocol):
     """Answers a request as one agent: `Agent.serve`."""
 
-    def __call__(
-        self,
-        request: CreateResponse,
-        *,
-        principal: str,
-        deps: Any,
-        ids: Ids,
-        clock: Clock,
-        parent: Scope,
-    ) -> AsyncGenerator[Event, None]:
+    def __call__(self, request: CreateResponse, setting: Setting) -> AsyncGenerator[Event, None]:
         """The events of the run."""
         ...
 
@@ -235,14 +225,9 @@ class AgentRun(BaseCall):
                 yield event
             return
         given = [*context_of(self._policy, scope.items, self._input or ""), *self._tail]
-        events = self._serve(
-            CreateResponse(model=self._agent, input=given, store=False),
-            principal=scope.principal,
-            deps=scope.deps,
-            ids=scope.ids,
-            clock=scope.clock,
-            parent=replace(scope, path=(*scope.path, self._agent)),
-        )
+        request = CreateResponse(model=self._agent, input=given, store=False)
+        inner = replace(scope, path=(*scope.path, self._agent))
+        events = self._serve(request, Setting.inside(inner))
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, ResponseEvent):

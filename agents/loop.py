@@ -17,12 +17,13 @@ from typing import Any
 import anyio
 
 from antiphon.errors import ModelError, RequestError, ScriptError
-from antiphon.items import Clock, CreateResponse, Event, Ids, Item, now, opening
+from antiphon.items import Clock, CreateResponse, Event, Ids, Item, now
 from antiphon.models import Model
-from antiphon.tools import Account, Allowance, Approvals, HostedTool, Offer, Scope
+from antiphon.tools import HostedTool, Offer
 
-from .budget import TimeUp, account_of, in_time
+from .budget import TimeUp, in_time
 from .handoff import Seat, Switch
+from .setting import Setting
 from .stopping import stopping
 from .telling import Telling
 from .turns import MAX_TURNS, Turns
@@ -41,11 +42,6 @@ def loop(
     ids: Ids | None = None,
     clock: Clock = now,
     max_turns: int = MAX_TURNS,
-    echo: CreateResponse | None = None,
-    parent: Scope | None = None,
-    account: Account | None = None,
-    approvals: Approvals | None = None,
-    switch: Switch | None = None,
 ) -> AsyncGenerator[Event, None]:
     """Run a request to its end; canonical events as everything happens.
 
@@ -63,38 +59,42 @@ def loop(
         ids: Where ids come from; seed it for repeatable runs.
         clock: Gives seconds since 1970.
         max_turns: Samplings after which the run ends `incomplete`, reason `max_turns`.
-        echo: What the response repeats as its request, where that is not `request` itself
+
+    Raises:
+        RequestError: At once, if the request cannot be served as it stands.
+    """
+    seat = Seat(request.model or model.name, model, tools, request)
+    setting = Setting(history, principal, deps, ids or Ids(), clock)
+    return drive(seat, setting, max_turns=max_turns)
+
+
+def drive(
+    seat: Seat,
+    setting: Setting,
+    *,
+    max_turns: int = MAX_TURNS,
+    name: str | None = None,
+    echo: CreateResponse | None = None,
+    switch: Switch | None = None,
+) -> AsyncGenerator[Event, None]:
+    """`loop`, for whoever has a seat and a setting: agents, and a provider's models.
+
+    Args:
+        seat: Who answers first, with what, and which request.
+        setting: The circumstances.
+        max_turns: As for `loop`.
+        name: To whom the request was sent, where that is not the seat's agent.
+        echo: What the response repeats as its request, where that is not the seat's
             (an agent adds instructions and tools that are nobody's business).
-        parent: The run that this one is a call of; the count of calls is shared with it.
-        account: The budgets that the run is held to, its request's own aside; by default those
-            that it is inside of.
-        approvals: Who is told of calls that wait for a person; the parent's by default.
         switch: Gives the seat of an agent to which the model hands over.
 
     Raises:
         RequestError: At once, if the request cannot be served as it stands.
     """
-    ids = ids or Ids()
-    shown = echo or request
-    response = opening(shown, id=ids("resp"), created_at=int(clock()), model=model.name)
-    path = parent.path if parent else (request.model or model.name,)
-    around = account or (parent.account if parent else None)
-    scope = Scope(
-        principal=principal,
-        request=request,
-        response_id=response.id,
-        items=[*history, *request.items],
-        ids=ids,
-        deps=deps,
-        clock=clock,
-        depth=parent.depth + 1 if parent else 0,
-        allowance=Allowance(request.max_tool_calls, parent and parent.allowance),
-        account=account_of(path[-1], request.antiphon_budget, around),
-        approvals=approvals or (parent and parent.approvals),
-        path=path,
-    )
-    telling = Telling(response, clock=clock)
-    turns = Turns(Seat(path[-1], model, tools, request), scope, history, telling, switch)
+    response = setting.opening(echo or seat.request, seat.model.name)
+    scope = setting.scope(seat.request, response, name=name or seat.agent, budget=None)
+    telling = Telling(response, clock=setting.clock)
+    turns = Turns(seat, scope, len(setting.history), telling, switch)
     return _told(turns, telling, max_turns)
 
 

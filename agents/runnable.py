@@ -28,10 +28,11 @@ from antiphon.items import (
     Wire,
     now,
 )
-from antiphon.tools import Account, Approvals, NeedsApproval, Scope, gate_of
+from antiphon.tools import NeedsApproval, gate_of
 
 from .delegate import ContextPolicy, Delegate, arguments_of, function_of
 from .result import Result
+from .setting import Setting
 
 T = TypeVar("T")
 
@@ -51,19 +52,9 @@ class Runnable(ABC, Generic[T]):
 
     @abstractmethod
     def serve(
-        self,
-        request: CreateResponse,
-        *,
-        history: Sequence[Item] = (),
-        principal: str = "local",
-        deps: Any = None,
-        ids: Ids | None = None,
-        clock: Clock = now,
-        parent: Scope | None = None,
-        approvals: Approvals | None = None,
-        account: Account | None = None,
+        self, request: CreateResponse, setting: Setting | None = None
     ) -> AsyncGenerator[Event, None]:
-        """Answer a request; parameters as `loop` has them."""
+        """Answer a request, in these circumstances; by default, in those of a run by itself."""
 
     @abstractmethod
     def answer(self, response: Response) -> T:
@@ -132,7 +123,8 @@ class Runnable(ABC, Generic[T]):
             RequestError: Before the first event, if the input cannot be served as it stands.
         """
         request = CreateResponse(model=self.name, input=as_items(given), store=False)
-        async with aclosing(self.serve(request, deps=deps, ids=ids, clock=clock)) as events:
+        setting = Setting(deps=deps, ids=ids or Ids(), clock=clock)
+        async with aclosing(self.serve(request, setting)) as events:
             async for event in events:
                 yield event
 

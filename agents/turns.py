@@ -4,7 +4,7 @@ Above: `loop`, which gives the run its beginning and its true end. Below: `sampl
 `dispatch` (running calls), `resuming` (calls that were approved), `telling` (numbers and fold).
 """
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final, cast
@@ -50,7 +50,7 @@ class Turns:
     Args:
         seat: Who answers first.
         scope: The run, as its tools know it.
-        history: Items that come before the request's input.
+        history: How many of the scope's items came before the request's input.
         telling: Of its response.
         switch: Gives the seat of an agent to which the model hands over.
 
@@ -62,7 +62,7 @@ class Turns:
         self,
         seat: Seat,
         scope: Scope,
-        history: Sequence[Item],
+        history: int,
         telling: Telling,
         switch: Switch | None,
     ) -> None:
@@ -71,8 +71,8 @@ class Turns:
         self.telling: Telling = telling
         self._switch = switch
         self._sit(seat)
-        self.context: list[Lowered] = context_of(history, scope.request.items)
-        self.resumption: Resumption = Resumption(self.menu, scope, len(history))
+        self.context: list[Lowered] = context_of(scope.items[:history], scope.items[history:])
+        self.resumption: Resumption = Resumption(self.menu, scope, history)
         self.spoken: int = 0
         self.idle: int = 0
         self.spent: SpentBudget | None = None

@@ -22,24 +22,20 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from antiphon.errors import ConfigurationError, OutputError, RequestError
 from antiphon.items import (
-    Clock,
     CreateResponse,
     Event,
-    Ids,
     Item,
     Message,
     Response,
-    now,
-    opening,
 )
-from antiphon.tools import Account, Allowance, Approvals, Scope
 
 from .agent import Agent
-from .budget import Budget, account_of, held
+from .budget import Budget
 from .flow import CURRENT, Flow, words_of
 from .journal import Journal
 from .result import Result
 from .runnable import AgentInput, Runnable, as_items, refuse_unfinished
+from .setting import Setting
 from .telling import Telling
 
 T = TypeVar("T")
@@ -94,19 +90,9 @@ class Workflow(Runnable[T]):
         return self.description
 
     async def serve(
-        self,
-        request: CreateResponse,
-        *,
-        history: Sequence[Item] = (),
-        principal: str = "local",
-        deps: Any = None,
-        ids: Ids | None = None,
-        clock: Clock = now,
-        parent: Scope | None = None,
-        approvals: Approvals | None = None,
-        account: Account | None = None,
+        self, request: CreateResponse, setting: Setting | None = None
     ) -> AsyncGenerator[Event, None]:
-        """Answer a request as this workflow; parameters as `loop` has them.
+        """Answer a request as this workflow.
 
         The request's sampling fields and instructions are echoed, no more: the function alone
         says what its agents are asked. `max_tool_calls` counts their runs and the calls inside.
@@ -116,30 +102,13 @@ class Workflow(Runnable[T]):
                 or there is no text for a function that takes one.
         """
         self.check(request)
-        items = [*history, *request.items]
-        journal = Journal.of(items, history=len(history))
+        setting = setting or Setting()
+        items = setting.items(request)
+        journal = Journal.of(items, history=len(setting.history))
         given = self._given(list(journal.before))
-        ids = ids or Ids()
-        response = opening(request, id=ids("resp"), created_at=int(clock()), model=self.name)
-        scope = Scope(
-            principal=principal,
-            request=request,
-            response_id=response.id,
-            items=items,
-            ids=ids,
-            deps=deps,
-            clock=clock,
-            depth=parent.depth + 1 if parent else 0,
-            allowance=Allowance(request.max_tool_calls, parent and parent.allowance),
-            account=account_of(
-                self.name,
-                request.antiphon_budget,
-                held(self.name, self.budget, parent.account if parent else account),
-            ),
-            approvals=approvals or (parent and parent.approvals),
-            path=parent.path if parent else (self.name,),
-        )
-        flow = Flow(self.name, scope, Telling(response, clock=clock), journal)
+        response = setting.opening(request, self.name)
+        scope = setting.scope(request, response, name=self.name, budget=self.budget)
+        flow = Flow(self.name, scope, Telling(response, clock=setting.clock), journal)
         async with aclosing(flow.events(self._function, given)) as events:
             async for event in events:
                 yield event

@@ -2,27 +2,24 @@
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Protocol, TypeAlias, cast
 
-from antiphon.agents import Agent, Workflow, build_menu, loop
+from antiphon.agents import Agent, Seat, Setting, Workflow, build_menu, drive
 from antiphon.errors import ConfigurationError, RequestError
 from antiphon.items import (
     BUILT_IN,
     AgentTool,
-    Clock,
     CreateResponse,
     CustomTool,
     Event,
     FunctionTool,
-    Ids,
-    Item,
     McpServerTool,
     ProviderFunction,
     ToolDefinition,
 )
 from antiphon.models import Model
-from antiphon.tools import Account, Approvals, HostedTool, Offer, Price, Scope
+from antiphon.tools import Account, HostedTool, Offer, Price, Scope
 
 from .inline import InlineAgents
 
@@ -49,18 +46,6 @@ class Upstream(Protocol):
 
 Served: TypeAlias = Model | Agent[Any] | Workflow[Any]
 """Who may answer to a name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One request on its way into the loop."""
-
-    request: CreateResponse
-    history: Sequence[Item]
-    principal: str
-    ids: Ids
-    clock: Clock
-    approvals: Approvals | None = None
 
 
 class Catalogue:
@@ -114,42 +99,28 @@ class Catalogue:
         listed = [] if self._upstream is None else await self._upstream.names()
         return [*self._named, *(name for name in listed if name not in self._named)]
 
-    def answer(self, asked: Asked) -> AsyncGenerator[Event, None]:
-        """The events of whoever the request names.
-
-        Raises:
-            RequestError: 404 for a name that nobody here has.
-        """
-        return self.serve(
-            asked.request,
-            history=asked.history,
-            principal=asked.principal,
-            ids=asked.ids,
-            clock=asked.clock,
-            approvals=asked.approvals,
-            account=Account(asked.principal, prices=self._prices) if self._prices else None,
-        )
-
     def serve(
-        self, request: CreateResponse, *, defaults: bool = True, **run: Any
+        self, request: CreateResponse, setting: Setting, *, defaults: bool = True
     ) -> AsyncGenerator[Event, None]:
-        """The same, for a run of any kind (see `agents.loop` for what `run` may hold).
+        """The events of whoever the request names.
 
         Args:
             request: What is asked.
+            setting: The circumstances.
             defaults: Whether a model gets the default tools.
-            run: What else the run is given.
 
         Raises:
             RequestError: 404 for a name that nobody here has.
         """
+        if self._prices and setting.parent is None:
+            priced = Account(setting.principal, outer=setting.account, prices=self._prices)
+            setting = replace(setting, account=priced)
         who = self.find(request.model)
         if isinstance(who, Agent | Workflow):
-            return who.serve(request, **run)
+            return who.serve(request, setting)
         full = self._with_defaults(request) if defaults else request
-        return loop(
-            full, model=who, tools=self._tools, echo=request, max_turns=self._max_turns, **run
-        )
+        seat = Seat(who.name, who, self._tools, full)
+        return drive(seat, setting, name=request.model, echo=request, max_turns=self._max_turns)
 
     def check(self, request: CreateResponse, scope: Scope) -> None:
         """Whether a request inside another can be served: its model, and each of its tools.

@@ -6,9 +6,9 @@ with the tools of this provider. Above: `catalogue`. Below: `agents.Delegate`.
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from antiphon.agents import Delegate, function_of
+from antiphon.agents import Delegate, Setting, function_of
 from antiphon.errors import RequestError
 from antiphon.items import (
     AgentTool,
@@ -66,9 +66,9 @@ class InlineAgents:
         self._catalogue.check(asked, replace(scope, request=asked))
         words = agent.description or (agent.instructions or agent.name).split("\n\n")[0]
 
-        def serve(request: CreateResponse, **run: Any) -> AsyncGenerator[Event, None]:
+        def serve(request: CreateResponse, setting: Setting) -> AsyncGenerator[Event, None]:
             whole = asked.model_copy(update={"input": request.input})
-            return self._catalogue.serve(whole, defaults=False, **run)
+            return self._catalogue.serve(whole, setting, defaults=False)
 
         return [Delegate(agent.name, function_of(agent.name, words), serve, "fresh")]
 

@@ -13,6 +13,7 @@ from typing import cast
 
 import anyio
 
+from antiphon.agents import Setting
 from antiphon.errors import RequestError
 from antiphon.items import (
     Clock,
@@ -29,7 +30,7 @@ from antiphon.items import (
 )
 
 from .admit import MAX_ITEMS, admit, resolve_items
-from .catalogue import Asked, Catalogue
+from .catalogue import Catalogue
 from .consent import Consent
 from .feed import feed
 from .sse import DONE, frame, pad
@@ -67,10 +68,16 @@ class Responder:
     """One response in the making; see `begin`."""
 
     def __init__(
-        self, desk: Desk, asked: Asked, view: View, events: AsyncGenerator[Event, None]
+        self,
+        desk: Desk,
+        request: CreateResponse,
+        principal: str,
+        view: View,
+        events: AsyncGenerator[Event, None],
     ) -> None:
         self._desk = desk
-        self._asked = asked
+        self._request = request
+        self._principal = principal
         self._viewer = Viewer(view)
         self._events = events
         self._first: Event | None = None
@@ -102,8 +109,15 @@ class Responder:
                 "store": desk.store_by_default if request.store is None else request.store,
             }
         )
-        asked = Asked(full, before, principal, desk.new_ids(), desk.clock, consent)
-        responder = cls(desk, asked, view, desk.catalogue.answer(asked))
+        setting = Setting(
+            history=before,
+            principal=principal,
+            ids=desk.new_ids(),
+            clock=desk.clock,
+            approvals=consent,
+        )
+        events = desk.catalogue.serve(full, setting)
+        responder = cls(desk, full, principal, view, events)
         responder._first = await anext(responder._events)
         try:
             await consent.use(words, principal=principal)
@@ -171,12 +185,12 @@ class Responder:
 
     async def _save(self) -> None:
         """Keep what was folded, if it is to be kept."""
-        if self._end is None or not self._asked.request.store:
+        if self._end is None or not self._request.store:
             return
         record = Record(
-            principal=self._asked.principal,
+            principal=self._principal,
             response=self._end,
-            given=self._asked.request.items,
+            given=self._request.items,
             view={**asdict(self._viewer.view), "include": sorted(self._viewer.view.include)},
         )
         with anyio.CancelScope(shield=True):  # what has ended is kept, though its client leaves

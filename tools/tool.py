@@ -161,19 +161,12 @@ def tool(
         told = docstring.read(made_of.__doc__, {p.name for p in signature.parameters})
         arguments = Arguments(named, signature.parameters, told.parameters)
         parameters, is_strict = arguments.form(strict, named)
-        gate = gate_of(
-            needs_approval,
-            name=named,
-            parameters=[each.name for each in signature.parameters],
-            parse=arguments.parse,
-        )
+        names = [each.name for each in signature.parameters]
+        gate = gate_of(needs_approval, name=named, parameters=names, parse=arguments.parse)
         shown = description if description is not None else told.description
-        return Tool(
-            Work(named, made_of, kind, arguments, signature.context, timeout),
-            _definition(named, shown, parameters, is_strict),
-            parallel=parallel,
-            gate=gate,
-        )
+        work = Work(named, made_of, kind, arguments, signature.context, timeout)
+        definition = _definition(named, shown, parameters, is_strict)
+        return Tool(work, definition, parallel=parallel, gate=gate)
 
     return make if function is None else make(function)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from antiphon.agents import Agent, Result, as_items
+from antiphon.agents import Agent, Result, Setting, as_items
 from antiphon.errors import ConfigurationError, OutputError, RequestError, RunError, ScriptError
 from antiphon.items import (
     Completed,
@@ -179,7 +179,7 @@ async def test_a_request_adds_to_the_agents_instructions_and_tools() -> None:
     agent = Agent(name="a", model=model, instructions="Be brief.", tools=[weather])
     definition = {"type": "function", "name": "ask", "parameters": None}
     request = asked(instructions="Be kind.", tools=[definition], temperature=0.5)
-    events = [event async for event in agent.serve(request)]
+    events = [event async for event in agent.serve(request, Setting())]
     assert model.requests[0].instructions == "Be brief.\n\nBe kind."
     assert [one.name for one in model.requests[0].tools] == ["weather", "ask"]
     last = events[-1]

@@ -108,7 +108,7 @@ async def test_time_stops_several_calls_at_once_and_the_events_fold_to_the_end()
 
 
 async def test_a_run_in_time_is_told_as_without_a_limit() -> None:
-    script = [[NOTE, NOTE], "done"]
+    script = [[NOTE], [NOTE], "done"]
     plain = await play(asked(tools=own("note")), ScriptedModel(script), [note], clock=lambda: 1.0)
     limits = {"antiphon:budget": {"seconds": 60}}
     timed = await play(

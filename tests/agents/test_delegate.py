@@ -8,7 +8,7 @@ import anyio
 import httpx2
 import pytest
 
-from antiphon.agents import Agent, ContextPolicy, Delegate
+from antiphon.agents import Agent, ContextPolicy, Delegate, Setting
 from antiphon.errors import ConfigurationError
 from antiphon.items import (
     AgentCall,
@@ -238,8 +238,8 @@ async def test_an_agent_that_calls_itself_without_end_is_stopped_by_the_depth() 
 def circular(model: ScriptedModel) -> Agent[str]:
     """An agent whose only tool is itself."""
 
-    async def serve(request: CreateResponse, **options: Any) -> AsyncGenerator[Event, None]:
-        async for event in agent.serve(request, **options):
+    async def serve(request: CreateResponse, setting: Setting) -> AsyncGenerator[Event, None]:
+        async for event in agent.serve(request, setting):
             yield event
 
     function = reader().as_tool().function.model_copy(update={"name": "again"})

@@ -6,7 +6,7 @@ from typing import Any
 
 import anyio
 
-from antiphon.agents import Agent, Workflow, run, workflow
+from antiphon.agents import Agent, Setting, Workflow, run, workflow
 from antiphon.items import AgentCall, Event, Ids, Item
 from antiphon.models import FunctionCall, ScriptedModel, Text, Usage
 from antiphon.tools import tool
@@ -44,7 +44,7 @@ async def report(question: str) -> str:
 
 
 async def told(one: Workflow[Any], given: Any = "go", **how: Any) -> list[Event]:
-    async with aclosing(one.serve(asked(given), ids=Ids(seed=1), **how)) as events:
+    async with aclosing(one.serve(asked(given), Setting(ids=Ids(seed=1), **how))) as events:
         return [event async for event in events]
 
 

@@ -1,0 +1,90 @@
+"""`Setting`: the circumstances of a run, whoever runs and whatever is asked.
+
+Above: everything that serves a request (`loop`, agents, workflows, a provider's catalogue). It
+is made once, at the outermost run, and handed on. Below: `tools.Scope`, which it becomes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from antiphon.items import Clock, CreateResponse, Ids, Item, Response, now, opening
+from antiphon.tools import Account, Allowance, Approvals, Scope
+
+from .budget import Budget, account_of, held
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The circumstances of a run.
+
+    Attributes:
+        history: Items that come before the request's input (`previous_response_id`).
+        principal: Whose run it is.
+        deps: For tools that take a `Context`.
+        ids: Where ids come from; seed it for repeatable runs.
+        clock: Gives seconds since 1970.
+        parent: The run that this one is a call of; counts and budgets are shared with it.
+        account: The budgets that a run without a parent is held to, beside its own.
+        approvals: Who is told of calls that wait for a person; the parent's by default.
+    """
+
+    history: Sequence[Item] = ()
+    principal: str = "local"
+    deps: Any = None
+    ids: Ids = field(default_factory=Ids)
+    clock: Clock = now
+    parent: Scope | None = None
+    account: Account | None = None
+    approvals: Approvals | None = None
+
+    @classmethod
+    def inside(cls, parent: Scope) -> "Setting":
+        """The circumstances of a run that is a call of another."""
+        return cls(
+            principal=parent.principal,
+            deps=parent.deps,
+            ids=parent.ids,
+            clock=parent.clock,
+            parent=parent,
+            account=parent.account,
+            approvals=parent.approvals,
+        )
+
+    def items(self, request: CreateResponse) -> list[Item]:
+        """The whole effective input."""
+        return [*self.history, *request.items]
+
+    def opening(self, request: CreateResponse, model: str) -> Response:
+        """The response as it stands before anybody has spoken."""
+        created = int(self.clock())
+        return opening(request, id=self.ids("resp"), created_at=created, model=model)
+
+    def scope(
+        self, request: CreateResponse, response: Response, *, name: str, budget: Budget | None
+    ) -> Scope:
+        """The run as its calls know it.
+
+        Args:
+            request: What is asked.
+            response: Its opening.
+            name: Who runs, where that is not said by a parent.
+            budget: Its own.
+        """
+        parent = self.parent
+        path = parent.path if parent else (name,)
+        around = held(path[-1], budget, self.account)
+        return Scope(
+            principal=self.principal,
+            request=request,
+            response_id=response.id,
+            items=self.items(request),
+            ids=self.ids,
+            deps=self.deps,
+            clock=self.clock,
+            depth=parent.depth + 1 if parent else 0,
+            allowance=Allowance(request.max_tool_calls, parent and parent.allowance),
+            account=account_of(path[-1], request.antiphon_budget, around),
+            approvals=self.approvals,
+            path=path,
+        )
