@@ -86,7 +86,7 @@ class Flow:
         self._send, self._receive = anyio.create_memory_object_stream[_Told](math.inf)
         self._room = anyio.Semaphore(WAITING, fast_acquire=True)
         self._journal = journal
-        self._calls = 0
+        self._calls = len(telling.fold.drafts)
         self._active = 0
         self._parked = 0
         self._inside = anyio.CancelScope()
@@ -102,6 +102,10 @@ class Flow:
         with self._send, self._receive:
             for event in self._telling.begin():
                 yield event
+            if self._journal.answered:
+                for event in self._telling.complete():
+                    yield event
+                return
             try:
                 async with aclosing(self._working(function, given)) as events:
                     async for event in events:

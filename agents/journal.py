@@ -17,6 +17,7 @@ from antiphon.items import AgentCall, Fault, Item, Message, Response
 
 from .approval import Answer, grants
 from .delegate import position_of
+from .telling import Before
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Journal:
         before: The items that the function was given.
         entries: The runs by agent and input, each in their order.
         due: The ids of runs that wait and were answered: the function has to come to them.
+        answered: Whether the function has returned already, in another process.
     """
 
     before: Sequence[Item]
@@ -65,6 +67,7 @@ class Journal:
         default_factory=lambda: defaultdict[tuple[str, str], deque[Entry]](deque)
     )
     due: set[str] = field(default_factory=set[str])
+    answered: bool = False
 
     @classmethod
     def of(cls, items: Sequence[Item], *, history: int = 0) -> "Journal":
@@ -101,6 +104,27 @@ class Journal:
                 journal.entries[call.agent, str(call.input)].append(entry)
         journal.due = {origin.id or "" for origin in origins}
         return journal
+
+    def recall(self, before: Before) -> None:
+        """Add what was told of this response before its process ended.
+
+        A run that broke off is made again, unless it went on from an approval: what was approved
+        may have run, and runs once.
+        """
+        self.answered = before.answered
+        for draft in before.fold.drafts.values():
+            call = draft.item()
+            if not isinstance(call, AgentCall):
+                continue
+            over = draft.whole is not None and call.status in ("completed", "failed")
+            entries = self.entries[call.agent, str(call.input)]
+            if call.continues is not None:
+                kept = [each for each in entries if each.call.id != call.continues]
+                entries.clear()
+                entries.extend(kept)
+                self.due.discard(call.continues)
+            if over or call.continues is not None:
+                entries.append(Entry(call, []))
 
     def take(self, agent: str, words: str) -> Entry | None:
         """The next run of an agent on this input that the items tell of."""

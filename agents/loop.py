@@ -93,8 +93,9 @@ def drive(
     """
     response = setting.opening(echo or seat.request, seat.model.name)
     scope = setting.scope(seat.request, response, name=name or seat.agent, budget=None)
-    telling = Telling(response, clock=setting.clock)
+    telling = setting.telling(response)
     turns = Turns(seat, scope, len(setting.history), telling, switch)
+    turns.before = setting.before
     return _told(turns, telling, max_turns)
 
 

@@ -12,6 +12,7 @@ from antiphon.items import Clock, CreateResponse, Ids, Item, Response, now, open
 from antiphon.tools import Account, Allowance, Approvals, Scope
 
 from .budget import Budget, account_of, held
+from .telling import Before, Telling
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Setting:
         parent: The run that this one is a call of; counts and budgets are shared with it.
         account: The budgets that a run without a parent is held to, beside its own.
         approvals: Who is told of calls that wait for a person; the parent's by default.
+        before: What was told of the response already, where another process began it.
     """
 
     history: Sequence[Item] = ()
@@ -37,6 +39,7 @@ class Setting:
     parent: Scope | None = None
     account: Account | None = None
     approvals: Approvals | None = None
+    before: Before | None = None
 
     @classmethod
     def inside(cls, parent: Scope) -> "Setting":
@@ -57,8 +60,16 @@ class Setting:
 
     def opening(self, request: CreateResponse, model: str) -> Response:
         """The response as it stands before anybody has spoken."""
+        if self.before is not None:
+            return self.before.fold.response.model_copy(
+                update={"status": "in_progress", "output": []}
+            )
         created = int(self.clock())
         return opening(request, id=self.ids("resp"), created_at=created, model=model)
+
+    def telling(self, response: Response) -> Telling:
+        """What tells of the run, from its opening on."""
+        return Telling(response, clock=self.clock, before=self.before)
 
     def scope(
         self, request: CreateResponse, response: Response, *, name: str, budget: Budget | None

@@ -5,9 +5,12 @@ the response. Whatever ends a run, nothing is left open: `close` finishes every 
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
 
 from antiphon.items import (
     AgentCall,
+    ApprovalRequest,
     Clock,
     Completed,
     Created,
@@ -15,16 +18,49 @@ from antiphon.items import (
     Failed,
     Fault,
     Fold,
+    FunctionCall,
     Incomplete,
     IncompleteDetails,
     InProgress,
     ItemDone,
+    Message,
+    Queued,
     Response,
     SpentBudget,
     Usage,
 )
 
 from .closing import closing
+
+INTERRUPTED: Final = "the process that ran it ended"
+"""What is told of what was open when a run broke off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was told of a response before the process that made it ended.
+
+    Attributes:
+        fold: The fold of all those events.
+        count: How many they were.
+    """
+
+    fold: Fold
+    count: int
+
+    @property
+    def answered(self) -> bool:
+        """Whether there is nothing more to do: it has said its last words, or waits for somebody.
+
+        A last message might have been the beginning of a turn with calls behind it; but nobody
+        asks a model twice for an answer that was given.
+        """
+        output = self.fold.output
+        if any(isinstance(item, FunctionCall | ApprovalRequest) for item in output):
+            return True
+        last = output[-1] if output else None
+        whole = all(draft.whole is not None for draft in self.fold.drafts.values())
+        return whole and isinstance(last, Message) and last.status == "completed"
 
 
 class Telling:
@@ -33,16 +69,20 @@ class Telling:
     Args:
         response: The response as it stands before the model has spoken.
         clock: Gives seconds since 1970.
+        before: What was told of it already, where it goes on in another process.
     """
 
     __slots__ = ("_clock", "_number", "_response", "fold", "usage")
 
-    def __init__(self, response: Response, *, clock: Clock) -> None:
-        self.fold: Fold = Fold()
+    def __init__(self, response: Response, *, clock: Clock, before: Before | None = None) -> None:
+        self.fold: Fold = Fold() if before is None else before.fold
         self.usage: Usage = Usage()
         self._response = response
         self._clock = clock
-        self._number = 0
+        self._number = 0 if before is None else before.count
+        for item in self.fold.output:
+            if isinstance(item, AgentCall):
+                self.usage = self.usage + item.usage
 
     def tell(self, event: Event) -> Event:
         """Number an event and fold it; it goes out next. What a sub-agent used counts here, too."""
@@ -55,9 +95,18 @@ class Telling:
         return event
 
     def begin(self) -> Iterator[Event]:
-        """The first two events."""
-        yield self.tell(Created(response=self._response))
-        yield self.tell(InProgress(response=self._response))
+        """The first events; for a response that goes on, what was open is closed."""
+        if self._number == 0:
+            first = self._response
+            if first.background:
+                first = first.model_copy(update={"status": "queued"})
+            yield self.tell(Created(response=first))
+            if first.background:
+                yield self.tell(Queued(response=first))
+        envelope = self.fold.envelope
+        if self._number == 1 or envelope is None or envelope.status == "queued":
+            yield self.tell(InProgress(response=self._response))
+        yield from self.close(INTERRUPTED)
 
     def complete(self) -> Iterator[Event]:
         """The end: all went well."""

@@ -35,7 +35,7 @@ from .handoff import Seat, Switch
 from .menu import Menu, build_menu
 from .resuming import Resumption, hoisted, still_waiting
 from .sampling import ONE_AT_A_TIME, Pending, Sampling
-from .telling import Telling, told_of
+from .telling import Before, Telling, told_of
 
 MAX_TURNS: Final = 1000
 """A run that has not ended after this many turns never will."""
@@ -76,6 +76,7 @@ class Turns:
         self.spoken: int = 0
         self.idle: int = 0
         self.spent: SpentBudget | None = None
+        self.before: Before | None = None
 
     def _sit(self, seat: Seat) -> None:
         """From here on this one answers."""
@@ -90,7 +91,14 @@ class Turns:
     async def events(self, max_turns: int) -> AsyncGenerator[Event, None]:
         """Turn after turn, and the end."""
         tell = self.telling.tell
-        if self.resumption:
+        if self.before is not None and self.before.fold.drafts:
+            await self._remember(0)
+            waits = bool(self.resumption) and still_waiting(self.scope.items)
+            if waits or self.before.answered:
+                for event in self.telling.complete():
+                    yield event
+                return
+        elif self.resumption:
             async with aclosing(self._resume()) as resumed:
                 async for event in resumed:
                     yield event

@@ -36,7 +36,6 @@ from .journal import Journal
 from .result import Result
 from .runnable import AgentInput, Runnable, as_items, refuse_unfinished
 from .setting import Setting
-from .telling import Telling
 
 T = TypeVar("T")
 
@@ -106,9 +105,11 @@ class Workflow(Runnable[T]):
         items = setting.items(request)
         journal = Journal.of(items, history=len(setting.history))
         given = self._given(list(journal.before))
+        if setting.before is not None:
+            journal.recall(setting.before)
         response = setting.opening(request, self.name)
         scope = setting.scope(request, response, name=self.name, budget=self.budget)
-        flow = Flow(self.name, scope, Telling(response, clock=setting.clock), journal)
+        flow = Flow(self.name, scope, setting.telling(response), journal)
         async with aclosing(flow.events(self._function, given)) as events:
             async for event in events:
                 yield event
