@@ -139,6 +139,13 @@ class CreateResponse(Wire):
         """The input as items; a text is one user message."""
         return items_of(self.input if self.input is not None else [])
 
+    @property
+    def conversation_id(self) -> str | None:
+        """The conversation that the request belongs to, however it says it."""
+        named = self.conversation
+        said: object = named.get("id") if isinstance(named, dict) else named
+        return said if isinstance(said, str) else None
+
     def includes(self, what: Include) -> bool:
         """Whether the client asked for this part of the output."""
         return self.include is not None and what in self.include

@@ -112,6 +112,7 @@ class Response(Wire):
     background: bool = False
     service_tier: str = "default"
     metadata: dict[str, str] = Field(default_factory=dict[str, str])
+    conversation: Maybe[Json] = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     user: Maybe[str] = None
@@ -169,7 +170,13 @@ def opening(request: CreateResponse, *, id: str, created_at: int, model: str = "
         prompt_cache_key=request.prompt_cache_key,
         user=request.user,
         prompt_cache_retention=request.prompt_cache_retention,
+        conversation=_conversation(request),
     )
+
+
+def _conversation(request: CreateResponse) -> Json | None:
+    """The conversation that a response belongs to, as it is shown: its id and no more."""
+    return None if request.conversation_id is None else {"id": request.conversation_id}
 
 
 def _or(value: _T | None, default: _T) -> _T:

@@ -4,7 +4,43 @@ Below: `agents` (the loop), `models`, `tools`, `items`. Above: `cli`, and whoeve
 Provider. Not here: turns and tools; this room moves bytes and stores what was folded.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from .app import Provider as Provider
 from .catalogue import Upstream as Upstream
-from .store import MemoryStore as MemoryStore, Record as Record, Store as Store
+from .file_store import (
+    Content as Content,
+    FilePage as FilePage,
+    FileStore as FileStore,
+    StoredFile as StoredFile,
+    Upload as Upload,
+)
+from .files_disk import DiskFiles as DiskFiles
+from .store import (
+    Approval as Approval,
+    Chain as Chain,
+    Conversation as Conversation,
+    Hold as Hold,
+    MemoryStore as MemoryStore,
+    Page as Page,
+    Paging as Paging,
+    Record as Record,
+    Store as Store,
+    Told as Told,
+    input_items as input_items,
+    page_of as page_of,
+    store_of as store_of,
+)
 from .view import View as View, Viewer as Viewer
+
+if TYPE_CHECKING:
+    from .store import SqlStore as SqlStore
+
+
+def __getattr__(name: str) -> Any:
+    """`SqlStore` is imported when it is first asked for, with the database library it needs."""
+    if name != "SqlStore":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .store import SqlStore
+
+    return SqlStore

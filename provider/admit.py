@@ -29,8 +29,6 @@ from .urls import check_url
 from .view import View
 
 _REFUSED = {
-    "background": "run it in the foreground, with stream: true to watch it",
-    "conversation": "use previous_response_id to continue a response",
     "prompt": "send instructions and input",
 }
 
@@ -76,6 +74,10 @@ def admit(request: CreateResponse, *, private_urls: bool, max_items: int = MAX_I
             raise _unsupported(name, f"{name} is not supported here: {cure}")
     if request.truncation == "auto":
         raise _unsupported("truncation", 'truncation "auto" is not supported here: shorten input')
+    if request.background and request.store is False:
+        raise _unsupported("background", "background needs store: leave store: false out")
+    if request.conversation is not None:
+        _check_conversation(request)
     if request.input is None and request.previous_response_id is None:
         raise RequestError(
             "input: expected a text or a list of items, got nothing",
@@ -88,6 +90,21 @@ def admit(request: CreateResponse, *, private_urls: bool, max_items: int = MAX_I
         count += 1 + _check_item(item, f"input[{position}]", private_urls=private_urls)
     if count > max_items:
         raise _too_many(f"at most {max_items:,} items and parts, got {count:,}")
+
+
+def _check_conversation(request: CreateResponse) -> None:
+    """Refuse a conversation beside what says where a request goes on, too, or keeps nothing."""
+    if not request.conversation_id:
+        raise RequestError(
+            'conversation: expected an id, or {"id": "conv_..."}',
+            param="conversation",
+            code="invalid_value",
+        )
+    if request.previous_response_id is not None:
+        why = "conversation and previous_response_id both say what was before: leave one out"
+        raise _unsupported("conversation", why)
+    if request.store is False:
+        raise _unsupported("conversation", "conversation needs store: leave store: false out")
 
 
 def _unsupported(param: str, message: str) -> RequestError:

@@ -4,83 +4,47 @@
 as one JSON body; both are the same events through the same view. Whatever ends it, a client
 that left included, what the loop folded is what is stored.
 
-Above: `app`. Below: `catalogue` (who answers), `view` (what is seen), `feed` (when it goes out).
+Above: `responses`. Below: `opened` (admission), `view` (what is seen), `feed` (when it goes out).
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import asdict, dataclass
-from typing import cast
+from collections.abc import Awaitable, Callable
+from typing import Self, cast
 
 import anyio
 
-from antiphon.agents import Setting
-from antiphon.errors import RequestError
 from antiphon.items import (
-    Clock,
     Completed,
+    Created,
     CreateResponse,
     Event,
     Failed,
-    Ids,
     Incomplete,
-    Item,
     Response,
     ResponseEvent,
-    now,
 )
 
-from .admit import MAX_ITEMS, admit, resolve_items
-from .catalogue import Catalogue
-from .consent import Consent
 from .feed import feed
+from .opened import Desk, Opened
 from .sse import DONE, frame, pad
-from .store import Record, Store, history, not_found
 from .view import View, Viewer
 
 _TERMINAL = frozenset({Completed, Incomplete, Failed})
 Send = Callable[[bytes], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What every response of a Provider is made with.
+class Responder:
+    """One response in the making.
 
-    Attributes:
-        catalogue: Who answers to which name.
-        store: Where responses are kept.
-        store_by_default: Whether a request that does not say is stored.
-        private_urls: Whether image and file URLs may point into private networks.
-        max_items: How many items and parts a request may have.
-        new_ids: Makes the source of ids of one response.
-        clock: Gives seconds since 1970.
+    Args:
+        desk: What it is made with.
+        opened: The request, and the run that answers it.
     """
 
-    catalogue: Catalogue
-    store: Store
-    store_by_default: bool = True
-    private_urls: bool = False
-    max_items: int = MAX_ITEMS
-    new_ids: Callable[[], Ids] = Ids
-    clock: Clock = now
-
-
-class Responder:
-    """One response in the making; see `begin`."""
-
-    def __init__(
-        self,
-        desk: Desk,
-        request: CreateResponse,
-        principal: str,
-        view: View,
-        events: AsyncGenerator[Event, None],
-    ) -> None:
+    def __init__(self, desk: Desk, opened: Opened) -> None:
+        self.opened: Opened = opened
         self._desk = desk
-        self._request = request
-        self._principal = principal
-        self._viewer = Viewer(view)
-        self._events = events
-        self._first: Event | None = None
+        self._viewer = Viewer(opened.view)
+        self._events = opened.events
         self._end: Response | None = None
         self._frames: list[bytes] = []
         self._tail: list[bytes] = []
@@ -88,43 +52,13 @@ class Responder:
     @classmethod
     async def begin(
         cls, desk: Desk, request: CreateResponse, *, principal: str, view: View
-    ) -> "Responder":
+    ) -> Self:
         """Admit a request and create its response; the model has not been asked yet.
 
         Raises:
             RequestError: Anything that is wrong with the request.
         """
-        admit(request, private_urls=desk.private_urls, max_items=desk.max_items)
-        before = await _before(desk.store, request, principal)
-        given = await resolve_items(request.items, desk.store, principal=principal, view=view)
-        model = request.model or desk.catalogue.find(None).name
-        consent = Consent(desk.store, desk.clock)
-        words = await consent.check(
-            [*before, *given], history=len(before), principal=principal, model=model
-        )
-        full = request.model_copy(
-            update={
-                "model": model,
-                "input": given,
-                "store": desk.store_by_default if request.store is None else request.store,
-            }
-        )
-        setting = Setting(
-            history=before,
-            principal=principal,
-            ids=desk.new_ids(),
-            clock=desk.clock,
-            approvals=consent,
-        )
-        events = desk.catalogue.serve(full, setting)
-        responder = cls(desk, full, principal, view, events)
-        responder._first = await anext(responder._events)
-        try:
-            await consent.use(words, principal=principal)
-        except RequestError:
-            await responder._events.aclose()
-            raise
-        return responder
+        return cls(desk, await Opened.of(desk, request, principal=principal, view=view))
 
     async def stream(self, send: Send) -> None:
         """Tell the response as server-sent events; every write holds whole frames."""
@@ -164,16 +98,13 @@ class Responder:
             self._end = cast("ResponseEvent", event).response
 
     def _take_first(self) -> None:
-        """Make the first frame; its event is held no longer, which saves 4 KiB a stream."""
-        first, self._first = self._first, None
-        self._take_frame(first)
+        """Make the first frame."""
+        self._take_frame(Created(response=self.opened.response))
 
-    def _take_frame(self, event: Event | None) -> None:
+    def _take_frame(self, event: Event) -> None:
         """Note an event and make its frame. The terminal one waits until the response is stored,
         so that a client which answers at once finds it.
         """
-        if event is None:
-            return
         frames = self._tail if type(event) in _TERMINAL else self._frames
         self._note(event)
         shown = self._viewer.show(event)
@@ -185,30 +116,12 @@ class Responder:
 
     async def _save(self) -> None:
         """Keep what was folded, if it is to be kept."""
-        if self._end is None or not self._request.store:
+        if self._end is None or not self.opened.request.store:
             return
-        record = Record(
-            principal=self._principal,
-            response=self._end,
-            given=self._request.items,
-            view={**asdict(self._viewer.view), "include": sorted(self._viewer.view.include)},
-        )
+        record = self.opened.record(self._end)
         with anyio.CancelScope(shield=True):  # what has ended is kept, though its client leaves
             await self._desk.store.save(record)
 
 
 async def _nothing() -> None:
     """A JSON answer has nothing to send before its end."""
-
-
-async def _before(store: Store, request: CreateResponse, principal: str) -> list[Item]:
-    """What was said before: the chain that `previous_response_id` ends."""
-    if request.previous_response_id is None:
-        return []
-    record = await store.load(request.previous_response_id, principal=principal)
-    if record is None:
-        raise not_found(
-            f"there is no stored response {request.previous_response_id!r}: "
-            "it was never stored (store: false), has been deleted, or is not yours"
-        )
-    return await history(store, record)

@@ -6,8 +6,8 @@ same stream. It only renames and leaves out; it numbers last, so that no number 
 Above: `respond`, `sse`. Not here: bytes.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 from pydantic_core import to_json
@@ -79,6 +79,18 @@ class View:
             include=frozenset(request.include or ()),
             obfuscate=bool(options and options.include_obfuscation),
         )
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> "View":
+        """The view that a stored response was created with (see `data`)."""
+        return cls(
+            data["dialect"], data["extensions"], frozenset(data["include"]), data["obfuscate"]
+        )
+
+    @property
+    def data(self) -> Json:
+        """This view as plain data, to be kept with its response."""
+        return {**asdict(self), "include": sorted(self.include)}
 
     def item(self, item: Item) -> Item:
         """An item as this client sees it."""

@@ -1,68 +1,42 @@
-"""A store in this process's memory: each principal's newest responses, gone with the process."""
+"""A store in this process's memory: each principal's newest, gone with the process."""
 
-from collections import OrderedDict
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 
-from antiphon.errors import ConfigurationError
-from antiphon.items import Item
+from antiphon.items import Clock, Item, now
 
-from .store import Record
-
-
-@dataclass(slots=True)
-class _Shelf:
-    """What one principal has here; sizes are bytes of JSON."""
-
-    records: OrderedDict[str, Record] = field(default_factory=OrderedDict[str, Record])
-    items: dict[str, Item] = field(default_factory=dict[str, Item])
-    sizes: dict[str, int] = field(default_factory=dict[str, int])
-    total: int = 0
-
-    def put(self, record: Record, size: int) -> None:
-        self.records[record.response.id] = record
-        self.sizes[record.response.id] = size
-        self.total += size
-        self.items.update({item.id: item for item in record.response.output if item.id})
-
-    def forget(self, response_id: str) -> None:
-        record = self.records.pop(response_id)
-        self.total -= self.sizes.pop(response_id)
-        for item in record.response.output:
-            self.items.pop(item.id or "", None)
+from .approvals import Approval
+from .memory_jobs import MemoryJobs
+from .record import Record
+from .store import Chain
 
 
-class MemoryStore:
-    """Keeps the newest responses of each principal; nobody's make room for another's.
+class MemoryStore(MemoryJobs):
+    """Keeps the newest of each principal; nobody's make room for another's.
 
     Args:
-        limit: How many responses a principal may have; the oldest go first.
-        max_bytes: How much JSON they may be, inputs included; what alone is more is not kept.
-            Memory takes several times as much.
+        limit: How many responses a principal may have, how many conversations and how many
+            approvals; the oldest go first.
+        max_bytes: How much JSON a principal's responses, their inputs and events, and
+            conversations may be; what is written least recently goes first, and what alone is
+            more is not kept. What is in a response and in a conversation counts twice. Memory
+            takes several times as much.
+        clock: Gives seconds since 1970; approvals and leases expire by it.
 
     Raises:
         ConfigurationError: A limit is less than 1.
     """
 
-    def __init__(self, *, limit: int = 10_000, max_bytes: int = 256 * 1024 * 1024) -> None:
-        if limit < 1:
-            raise ConfigurationError(f"limit: expected at least 1 response, got {limit}")
-        if max_bytes < 1:
-            raise ConfigurationError(f"max_bytes: expected at least 1 byte, got {max_bytes}")
-        self._limit = limit
-        self._max_bytes = max_bytes
-        self._shelves: dict[str, _Shelf] = {}
+    def __init__(
+        self, *, limit: int = 10_000, max_bytes: int = 256 * 1024 * 1024, clock: Clock = now
+    ) -> None:
+        super().__init__(limit=limit, max_bytes=max_bytes, clock=clock)
 
     async def save(self, record: Record) -> None:
-        """Keep a terminal response."""
-        shelf = self._shelves.setdefault(record.principal, _Shelf())
-        if record.response.id in shelf.records:
-            shelf.forget(record.response.id)
-        size = _size(record)
-        if size > self._max_bytes:
-            return
-        shelf.put(record, size)
-        while len(shelf.records) > self._limit or shelf.total > self._max_bytes:
-            shelf.forget(next(iter(shelf.records)))
+        """Keep a terminal response; if it belongs to a conversation, its items are added there."""
+        shelf = self._shelf(record.principal)
+        self._keep(shelf, record)
+        self._trim(shelf)
 
     async def load(self, response_id: str, *, principal: str) -> Record | None:
         """The record, or None where it is absent or another's."""
@@ -70,7 +44,7 @@ class MemoryStore:
         return shelf and shelf.records.get(response_id)
 
     async def delete(self, response_id: str, *, principal: str) -> bool:
-        """Forget a response and its items; False where it is absent or another's."""
+        """Forget a response, its items and its events; False where it is absent or another's."""
         shelf = self._shelves.get(principal)
         if shelf is None or response_id not in shelf.records:
             return False
@@ -78,14 +52,51 @@ class MemoryStore:
         return True
 
     async def item(self, item_id: str, *, principal: str) -> Item | None:
-        """An output item of a stored response; None where it is absent or another's."""
+        """An item whose id was made here; None where it is absent or another's."""
         shelf = self._shelves.get(principal)
         return shelf and shelf.items.get(item_id)
+
+    async def chain(self, response_id: str, *, principal: str) -> Chain:
+        """What was said up to and including a response."""
+        shelf = self._shelves.get(principal)
+        found: list[Record] = []
+        name: str | None = response_id
+        while name is not None:
+            record = shelf and shelf.records.get(name)
+            if record is None:
+                break
+            found.append(record)
+            name = record.response.previous_response_id
+        said = [item for one in reversed(found) for item in (*one.given, *one.response.output)]
+        return Chain(said, name)
+
+    async def ask(self, approval: Approval) -> None:
+        """Keep an approval; of each principal the newest `limit`, until they expire."""
+        kept = self._shelf(approval.principal).approvals
+        kept.setdefault(approval.id, approval)
+        while len(kept) > self._limit:
+            kept.popitem(last=False)
+
+    async def approval(self, approval_id: str, *, principal: str) -> Approval | None:
+        """The approval; None where it is absent, expired or another's."""
+        return self._approval(approval_id, principal)
+
+    def _approval(self, approval_id: str, principal: str) -> Approval | None:
+        shelf = self._shelves.get(principal)
+        found = shelf and shelf.approvals.get(approval_id)
+        return found if found and found.expires_at > self._clock() else None
+
+    async def consume(self, approval_ids: Sequence[str], *, principal: str, at: float) -> bool:
+        """Use up these approvals, all of them or none. It never waits, so it is one step."""
+        found = [self._approval(each, principal) for each in approval_ids]
+        free = [each for each in found if each is not None and each.consumed_at is None]
+        if len(free) < len(found):
+            return False
+        for each in free:
+            self._shelves[principal].approvals[each.id] = replace(each, consumed_at=at)
+        return True
 
     async def aclose(self) -> None:
         """Forget everything."""
         self._shelves.clear()
-
-
-def _size(record: Record) -> int:
-    return len(record.response.to_json()) + sum(len(item.to_json()) for item in record.given)
+        self._makings.clear()

@@ -1,40 +1,41 @@
-"""What a store keeps: responses with the input they answer, each the property of a principal.
+"""What a store keeps: responses, approvals, responses in the making, and conversations.
 
 A store saves what `fold` built and nothing else. Another's id and an absent id look the same.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from antiphon.errors import RequestError
-from antiphon.items import Item, Response
+from antiphon.items import Item
+
+from .approvals import Approvals
+from .conversations import Conversations
+from .jobs import Jobs
+from .record import Record
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """One stored response.
+class Chain:
+    """What was said in a response and in those before it.
 
     Attributes:
-        principal: Whose it is.
-        response: The terminal response with every item whole, as the loop told it.
-        given: The request's own input items (earlier ones are in `response.previous_response_id`).
-        view: How its creator sees it, as plain data.
+        items: Each input and its output, oldest first.
+        missing: The id of a response that the oldest of them goes on from and that is not kept;
+            None where the chain is whole.
     """
 
-    principal: str
-    response: Response
-    given: list[Item]
-    view: dict[str, Any]
+    items: list[Item]
+    missing: str | None = None
 
 
-class Store(Protocol):
-    """Keeps records. All methods are safe to call concurrently.
-
-    A store may forget a principal's oldest records, but never to make room for another's.
-    """
+class Responses(Protocol):
+    """Keeps records."""
 
     async def save(self, record: Record) -> None:
-        """Keep a terminal response."""
+        """Keep a terminal response, in the place of one with its id; if it belongs to a
+        conversation, its items are added there in the same step.
+        """
         ...
 
     async def load(self, response_id: str, *, principal: str) -> Record | None:
@@ -42,12 +43,30 @@ class Store(Protocol):
         ...
 
     async def delete(self, response_id: str, *, principal: str) -> bool:
-        """Forget a response and its items; False where it is absent or another's."""
+        """Forget a response, its items and its events; False where it is absent or another's.
+
+        Items that are a conversation's, too, stay there.
+        """
         ...
 
     async def item(self, item_id: str, *, principal: str) -> Item | None:
-        """An output item of a stored response, whole; None where it is absent or another's."""
+        """An item whose id was made here, whole; None where it is absent or another's.
+
+        It is the output of a stored response, or stands in a conversation. Ids that a client
+        made lead to nothing.
+        """
         ...
+
+    async def chain(self, response_id: str, *, principal: str) -> Chain:
+        """What was said up to and including a response, in a fixed number of steps."""
+        ...
+
+
+class Store(Responses, Approvals, Jobs, Conversations, Protocol):
+    """Keeps records. All methods are safe to call concurrently.
+
+    A store may forget a principal's oldest records, but never to make room for another's.
+    """
 
     async def aclose(self) -> None:
         """Give back everything held."""
@@ -65,19 +84,20 @@ def not_found(why: str) -> RequestError:
     )
 
 
-async def history(store: Store, record: Record) -> list[Item]:
+async def history(store: Responses, record: Record) -> list[Item]:
     """Everything said up to and including a record: each input and its output, oldest first.
 
     Raises:
         RequestError: 404; an earlier response is kept no longer. A conversation that has lost
             its beginning would be another one, so it is never gone on with silently.
     """
-    chain = [record]
-    while (earlier := chain[-1].response.previous_response_id) is not None:
-        found = await store.load(earlier, principal=record.principal)
-        if found is None:
-            raise not_found(
-                f"the response {earlier!r} before it is kept no longer: send the whole input"
-            )
-        chain.append(found)
-    return [item for one in reversed(chain) for item in (*one.given, *one.response.output)]
+    said = [*record.given, *record.response.output]
+    earlier = record.response.previous_response_id
+    if earlier is None:
+        return said
+    before = await store.chain(earlier, principal=record.principal)
+    if before.missing is not None:
+        raise not_found(
+            f"the response {before.missing!r} before it is kept no longer: send the whole input"
+        )
+    return before.items + said

@@ -279,14 +279,22 @@ FATES: list[Row] = [
     ),
     echoed("truncation", "disabled", "nothing is ever dropped: what is too long fails"),
     refused("truncation: auto", {"truncation": "auto"}, "shorten the input", param="truncation"),
-    echoed("background", False, "the foreground is what there is"),
+    honoured(
+        "background",
+        "the response goes on whatever becomes of the client; followed, resumed and cancelled",
+        "test_background.py::test_a_response_goes_on_without_its_client",
+    ),
     refused(
-        "background: true",
-        {"background": True},
-        "stream instead",
+        "background: true with store: false",
+        {"background": True, "store": False},
+        "a job is kept",
         param="background",
     ),
-    refused("conversation", {"conversation": "conv_1"}, "use previous_response_id"),
+    honoured(
+        "conversation",
+        "read before the input; the response's items are added to it",
+        "test_conversations.py::test_a_response_reads_its_conversation_and_adds_to_it",
+    ),
     refused("prompt", {"prompt": {"id": "pmpt_1"}}, "send instructions and input"),
 ]
 

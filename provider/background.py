@@ -1,0 +1,251 @@
+"""Background: responses that are made without their client, and survive this process.
+
+A job is driven here and told to the store, event by event; whoever follows it reads the store,
+so all see the same, and nothing that could be lost. The maker holds a lease. When its process
+dies, another (or the next) finds the job, closes what was open, and goes on from its items.
+
+Above: `responses`. Below: `respond` (admission), `making` (one job), `store.Jobs`.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import Any, Final
+
+import anyio
+
+from antiphon.agents import Before, Setting
+from antiphon.errors import RequestError
+from antiphon.items import (
+    Created,
+    CreateResponse,
+    Event,
+    Fold,
+    Json,
+    Response,
+    parse_event,
+)
+
+from .making import Making
+from .opened import Desk, Opened, reopened
+from .store import Record
+from .view import View, Viewer
+
+log: logging.Logger = logging.getLogger("antiphon.provider")
+
+LEASE: Final = 30.0
+"""Seconds for which a job is its maker's, unless the maker says that it lives."""
+
+AT_ONCE: Final = 256
+"""Jobs that run at the same time in this process; others are queued."""
+
+POLL: Final = 0.5
+"""Seconds after which a follower looks again, if nobody in this process told it of news."""
+
+_PAGE: Final = 500
+
+
+class Background:
+    """All jobs of one Provider in this process.
+
+    Args:
+        desk: What responses are made with.
+        lease: Seconds for which a job belongs to a process that says nothing more.
+        at_once: Jobs that run at the same time.
+    """
+
+    def __init__(self, desk: Desk, *, lease: float = LEASE, at_once: int = AT_ONCE) -> None:
+        self._desk = desk
+        self._lease = lease
+        self._room = anyio.Semaphore(at_once)
+        self._makings: dict[str, Making] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watch: asyncio.Task[None] | None = None
+
+    def wake(self) -> None:
+        """Begin to look for jobs that nobody makes any more; once, and again after `aclose`."""
+        if self._watch is None:
+            self._watch = asyncio.create_task(self._watching())
+
+    async def start(self, request: CreateResponse, *, principal: str, view: View) -> Record:
+        """Begin a response; it goes on whatever becomes of the client.
+
+        Returns:
+            The job, `queued`, to be followed.
+
+        Raises:
+            RequestError: Anything that is wrong with the request.
+        """
+        self.wake()
+        opened = await Opened.of(self._desk, request, principal=principal, view=view)
+        record = opened.record(opened.response)
+        kept = {**record.view, "request": _kept(opened.request, opened.response)}
+        record = replace(record, view=kept)
+        first = Created(response=opened.response, sequence_number=0)
+        making = self._making(record, opened.events, [first])
+        await self._desk.store.start(record, owner=making.owner, until=self._until())
+        self._spawn(making)
+        return record
+
+    async def follow(self, record: Record, *, after: int = -1) -> AsyncGenerator[list[Event], None]:
+        """The events of a job as its creator sees them, numbered; some at a time, to the end.
+
+        Args:
+            record: The job's.
+            after: Sequence number behind which to begin.
+        """
+        response_id, principal = record.response.id, record.principal
+        viewer = Viewer(View.from_data(record.view))
+        last = -1
+        while True:
+            news = self._news(response_id)
+            told = await self._desk.store.told(
+                response_id, principal=principal, after=last, limit=_PAGE
+            )
+            if told is None:
+                return  # it was deleted
+            shown: list[Event] = []
+            for number, data in told.events:
+                last = number
+                event = viewer.show(parse_event(data))
+                if event is not None and (event.sequence_number or 0) > after:
+                    shown.append(event)
+            if shown:
+                yield shown
+            if told.over:
+                return
+            if len(told.events) < _PAGE:
+                with anyio.move_on_after(POLL):
+                    await news.wait()
+
+    async def cancel(self, record: Record, *, seconds: float = 10.0) -> None:
+        """Stop a job, wherever it is made, and wait for its end; a job that ended stays so."""
+        response_id, principal = record.response.id, record.principal
+        if not await self._desk.store.ask_cancel(response_id, principal=principal):
+            return
+        making = self._makings.get(response_id)
+        if making is not None:
+            making.cancel()
+        with anyio.move_on_after(seconds):
+            async for _ in self.follow(record):
+                pass
+
+    async def recover(self) -> None:
+        """Take over every job whose maker has died, and go on with it."""
+        for response_id in await self._desk.store.stale(self._desk.clock()):
+            if response_id in self._makings:
+                continue
+            owner = secrets.token_hex(8)
+            record = await self._desk.store.claim(response_id, owner=owner, until=self._until())
+            if record is not None:
+                self._spawn(await self._resumed(record, owner))
+
+    async def aclose(self) -> None:
+        """Let go of all jobs: the next process that looks goes on with them."""
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+            self._watch = None
+        for making in self._makings.values():
+            making.leave()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _until(self) -> float:
+        return self._desk.clock() + self._lease
+
+    def _making(
+        self,
+        record: Record,
+        events: AsyncGenerator[Event, None],
+        told: list[Any],
+        owner: str | None = None,
+    ) -> Making:
+        name = owner or secrets.token_hex(8)
+        making = Making(self._desk.store, record, events, owner=name, until=self._until, told=told)
+        self._makings[record.response.id] = making
+        return making
+
+    def _spawn(self, making: Making) -> None:
+        task = asyncio.create_task(self._made(making))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _made(self, making: Making) -> None:
+        try:
+            await making.run(self._room, every=self._lease / 3)
+        except Exception:
+            log.exception("background response %s could not be kept", making.record.response.id)
+        finally:
+            self._makings.pop(making.record.response.id, None)
+            making.tell()
+
+    async def _watching(self) -> None:
+        while True:
+            try:
+                await self.recover()
+            except Exception:
+                log.exception("jobs that nobody makes could not be looked for")
+            await anyio.sleep(self._lease / 2)
+
+    def _news(self, response_id: str) -> anyio.Event:
+        making = self._makings.get(response_id)
+        return anyio.Event() if making is None else making.news
+
+    async def _resumed(self, record: Record, owner: str) -> Making:
+        """A job that goes on, from what was told of it."""
+        kept = Fold()
+        count, last = 0, -1
+        while True:
+            told = await self._desk.store.told(
+                record.response.id, principal=record.principal, after=last, limit=_PAGE
+            )
+            if told is None or not told.events:
+                break
+            for number, data in told.events:
+                kept.add(parse_event(data))
+                count, last = count + 1, number
+        if kept.envelope is None:  # nothing was told: it begins here
+            kept.envelope = record.response
+        before = Before(kept, count)
+        return self._making(record, self._going_on(record, before), [], owner)
+
+    async def _going_on(self, record: Record, before: Before) -> AsyncGenerator[Event, None]:
+        """The rest of a run; or its honest end, where it cannot go on."""
+        setting = Setting(
+            principal=record.principal,
+            ids=self._desk.new_ids(),
+            clock=self._desk.clock,
+            before=before,
+        )
+        try:
+            request = _restored(record)
+            events = await reopened(self._desk, request, setting)
+            first = await anext(events)
+        except RequestError as error:
+            telling = setting.telling(before.fold.response)
+            for event in telling.begin():
+                yield event
+            for event in telling.fail("interrupted", f"it could not go on: {error.message}"):
+                yield event
+            return
+        yield first
+        async for event in events:
+            yield event
+
+
+def _kept(request: CreateResponse, opening: Response) -> Json | None:
+    """A request as the store keeps it, without its input; None if it holds credentials."""
+    shown = [tool.model_dump() for tool in opening.tools]
+    if [tool.model_dump() for tool in request.tools or ()] != shown:
+        return None
+    return request.model_dump(exclude={"input"})
+
+
+def _restored(record: Record) -> CreateResponse:
+    kept = record.view.get("request")
+    if kept is None:
+        raise RequestError("its request held credentials, which are not kept")
+    request = CreateResponse.model_validate(kept)
+    return request.model_copy(update={"input": record.given})

@@ -1,0 +1,147 @@
+"""Opened: a request that was admitted, and the run that answers it, begun and no further.
+
+Whatever carries the response (HTTP, a WebSocket, a job in the background) begins here, and all
+4xx errors come out here. Above: `respond`, `background`. Below: `prepare`, `consent`, `catalogue`.
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, replace
+from typing import cast
+
+from antiphon.agents import Setting
+from antiphon.errors import RequestError
+from antiphon.items import Clock, Created, CreateResponse, Event, Ids, Item, Response, now
+
+from .admit import MAX_ITEMS, admit, resolve_items
+from .catalogue import Catalogue
+from .consent import Consent
+from .prepare import earlier
+from .store import Record, Store
+from .view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every response of a Provider is made with.
+
+    Attributes:
+        catalogue: Who answers to which name.
+        store: Where responses are kept.
+        store_by_default: Whether a request that does not say is stored.
+        private_urls: Whether image and file URLs may point into private networks.
+        max_items: How many items and parts a request may have.
+        new_ids: Makes the source of ids of one response.
+        clock: Gives seconds since 1970.
+    """
+
+    catalogue: Catalogue
+    store: Store
+    store_by_default: bool = True
+    private_urls: bool = False
+    max_items: int = MAX_ITEMS
+    new_ids: Callable[[], Ids] = Ids
+    clock: Clock = now
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One response, created; the model has not been asked yet.
+
+    Attributes:
+        request: The request, whole.
+        principal: Whose it is.
+        view: What its client sees.
+        events: The run, behind its first event.
+        response: The response as it was created.
+    """
+
+    request: CreateResponse
+    principal: str
+    view: View
+    events: AsyncGenerator[Event, None]
+    response: Response
+
+    @classmethod
+    async def of(
+        cls, desk: Desk, request: CreateResponse, *, principal: str, view: View
+    ) -> "Opened":
+        """Admit a request and create its response.
+
+        Raises:
+            RequestError: Anything that is wrong with the request.
+        """
+        admit(request, private_urls=desk.private_urls, max_items=desk.max_items)
+        history = await _said(desk.store, request, principal)
+        given = await resolve_items(request.items, desk.store, principal=principal, view=view)
+        model = request.model or desk.catalogue.find(None).name
+        consent = Consent(desk.store, desk.clock)
+        items = [*history, *given]
+        words = await consent.check(items, history=len(history), principal=principal, model=model)
+        stored = desk.store_by_default if request.store is None else request.store
+        full = request.model_copy(update={"model": model, "input": given, "store": stored})
+        setting = Setting(
+            history=history,
+            principal=principal,
+            ids=desk.new_ids(),
+            clock=desk.clock,
+            approvals=consent,
+        )
+        events = desk.catalogue.serve(full, setting)
+        first = cast("Created", await anext(events))
+        try:
+            await consent.use(words, principal=principal)
+        except RequestError:
+            await events.aclose()
+            raise
+        return cls(full, principal, view, events, first.response)
+
+    def record(self, response: Response) -> Record:
+        """What the store keeps of it, with the response as it stands."""
+        given, named = self.request.items, self.request.conversation_id
+        return Record(self.principal, response, given, self.view.data, named)
+
+
+async def _said(store: Store, request: CreateResponse, principal: str) -> list[Item]:
+    """What was said before: in the conversation, or in the chain of responses.
+
+    Raises:
+        RequestError: 404; it is absent, or another's.
+    """
+    named = request.conversation_id
+    if named is None:
+        return await earlier(store, request.previous_response_id, principal)
+    said = await store.said(named, principal=principal)
+    if said is None:
+        raise no_conversation(named, param="conversation")
+    return said
+
+
+def no_conversation(named: str, *, param: str) -> RequestError:
+    """What a request is told whose conversation is not there, or not its own."""
+    return RequestError(
+        f"{param}: there is no conversation {named[:100]!r}: it was never made, has been deleted, "
+        "or is not yours",
+        param=param,
+        code="conversation_not_found",
+        status=404,
+        type="not_found_error",
+    )
+
+
+async def reopened(
+    desk: Desk, request: CreateResponse, setting: Setting
+) -> AsyncGenerator[Event, None]:
+    """The rest of a run that another process began.
+
+    Args:
+        desk: What it is made with.
+        request: The request, whole, as it was then.
+        setting: Whose it is, and what was told of it.
+
+    Raises:
+        RequestError: What it goes on from is gone, or its model is; also at its first step.
+    """
+    history = await _said(desk.store, request, setting.principal)
+    consent = Consent(desk.store, desk.clock)
+    whole = replace(setting, history=history, approvals=consent)
+    return desk.catalogue.serve(request, whole)

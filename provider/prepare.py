@@ -1,0 +1,110 @@
+"""Preparing: a parsed request made whole, before anybody is asked.
+
+What is refused is refused here; what was sealed is opened, what is referred to is found, what a
+client saw too little of is completed. So every endpoint that takes `input` reads it alike.
+
+Above: `opened`, `compact`, `tokens`. Below: `admit`, `sealing`, `store`.
+"""
+
+from dataclasses import dataclass
+
+from antiphon.errors import RequestError
+from antiphon.items import CreateResponse, Item
+
+from .admit import admit, resolve_items
+from .sealing import Sealing
+from .store import Store, history, not_found
+from .view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request that can be served.
+
+    Attributes:
+        request: The request; its input is a list of whole items.
+        history: What was said before, oldest first: the conversation, or the chain that
+            `previous_response_id` ends.
+    """
+
+    request: CreateResponse
+    history: list[Item]
+
+    @property
+    def items(self) -> list[Item]:
+        """The conversation: history, and then what the request adds to it."""
+        return [*self.history, *self.request.items]
+
+
+async def prepare(
+    request: CreateResponse,
+    *,
+    store: Store,
+    sealing: Sealing,
+    view: View,
+    private_urls: bool,
+    max_items: int,
+) -> Prepared:
+    """Admit a request and make its items whole.
+
+    Args:
+        request: What is asked.
+        store: Where responses are kept.
+        sealing: The seal, in the hands of who asks.
+        view: What this client sees, and so how thin its replays may be.
+        private_urls: Whether image and file URLs may point into private networks.
+        max_items: How many items and parts the request may have.
+
+    Raises:
+        RequestError: Anything that is wrong with it.
+    """
+    admit(request, private_urls=private_urls, max_items=max_items)
+    principal = sealing.principal
+    before = await said(store, request, principal)
+    opened = sealing.opened(request.items)
+    given = await resolve_items(opened, store, principal=principal, view=view)
+    return Prepared(request.model_copy(update={"input": given}), before)
+
+
+async def said(store: Store, request: CreateResponse, principal: str) -> list[Item]:
+    """What was said before: in the conversation, or in the chain of responses.
+
+    Raises:
+        RequestError: 404; it is absent, or another's.
+    """
+    named = request.conversation_id
+    if named is None:
+        return await earlier(store, request.previous_response_id, principal)
+    found = await store.said(named, principal=principal)
+    if found is None:
+        raise no_conversation(named, param="conversation")
+    return found
+
+
+def no_conversation(named: str, *, param: str) -> RequestError:
+    """What a request is told whose conversation is not there, or not its own."""
+    return RequestError(
+        f"{param}: there is no conversation {named[:100]!r}: it was never made, has been deleted, "
+        "or is not yours",
+        param=param,
+        code="conversation_not_found",
+        status=404,
+        type="not_found_error",
+    )
+
+
+async def earlier(store: Store, response_id: str | None, principal: str) -> list[Item]:
+    """Everything said up to and including a stored response.
+
+    Raises:
+        RequestError: 404; it is absent, another's, or has lost its beginning.
+    """
+    if response_id is None:
+        return []
+    record = await store.load(response_id, principal=principal)
+    if record is None:
+        raise not_found(
+            f"there is no stored response {response_id!r}: "
+            "it was never stored (store: false), has been deleted, or is not yours"
+        )
+    return await history(store, record)

@@ -1,0 +1,239 @@
+"""Responses over HTTP: create, retrieve, follow, cancel and delete them, and read their input.
+
+Above: `app`, which puts the routes up. Below: `respond` (in the foreground), `background`,
+`line` (one answer's bytes). Source: OpenAI's Responses API, which Open Responses has its POST of.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import get_args
+
+from starlette.datastructures import Headers, QueryParams
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from antiphon.errors import RequestError
+from antiphon.items import CreateResponse, Include
+
+from .admit import admit_body
+from .auth import Keys
+from .background import Background
+from .caller import Caller
+from .door import Door, read_json
+from .line import Line, Write
+from .opened import Desk
+from .respond import Responder
+from .sse import DONE, frame
+from .store import Paging, Record, input_items, page_of
+from .view import Dialect, View
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How requests are read and answered, whatever they ask.
+
+    Attributes:
+        keys: Whose requests they are.
+        dialect: Whose reasoning event names all clients get; None: each its own.
+        max_body: Bytes that a request body may have.
+        body_seconds: How long a body may take to arrive.
+        keep_alive: Seconds of silence after which a line is kept alive.
+    """
+
+    keys: Keys
+    dialect: Dialect | None
+    max_body: int
+    body_seconds: float
+    keep_alive: float
+
+
+class ResponsesApi:
+    """The endpoints under /v1/responses.
+
+    Args:
+        desk: What responses are made with.
+        background: Who makes those that no client waits for.
+        manner: How requests are read and answered.
+    """
+
+    def __init__(self, desk: Desk, background: Background, manner: Manner) -> None:
+        self._desk = desk
+        self._background = background
+        self._manner = manner
+
+    def routes(self) -> list[Route]:
+        """Where they are."""
+        one = "/v1/responses/{id}"
+        return [
+            Route("/v1/responses", Door({"POST": self._create})),
+            Route(one, Door({"GET": self._retrieve, "DELETE": self._delete})),
+            Route(f"{one}/cancel", Door({"POST": self._cancel})),
+            Route(f"{one}/input_items", Door({"GET": self._input_items})),
+        ]
+
+    async def _create(self, scope: Scope, receive: Receive, send: Send) -> None:
+        manner = self._manner
+        principal = manner.keys.principal(scope)
+        body = await read_json(scope, receive, limit=manner.max_body, seconds=manner.body_seconds)
+        admit_body(body, max_items=self._desk.max_items)
+        request = CreateResponse.parse(body)
+        view = self._caller(scope).view(request)
+        if request.background:
+            record = await self._background.start(request, principal=principal, view=view)
+            await self._begun(record, bool(request.stream), receive, send, scope)
+            return
+        responder = await Responder.begin(self._desk, request, principal=principal, view=view)
+
+        async def whole(write: Write) -> None:
+            await write(await responder.whole())
+
+        line = self._line(receive, send, streaming=bool(request.stream))
+        await line.answer(responder.stream if request.stream else whole)
+
+    async def _begun(
+        self, record: Record, streaming: bool, receive: Receive, send: Send, scope: Scope
+    ) -> None:
+        """Answer whoever began a job: with the job as it stands, or all that comes of it."""
+        if streaming:
+            await self._line(receive, send, streaming=True).answer(self._following(record, -1))
+            return
+        shown = View.from_data(record.view).response(record.response)
+        await JSONResponse(shown.model_dump(mode="json"))(scope, receive, send)
+
+    async def _retrieve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        principal = self._manner.keys.principal(scope)
+        caller = self._caller(scope)
+        query = QueryParams(scope["query_string"])
+        include, after = _included(query), _after(query)
+        record = await self._stored(scope, principal)
+        if after is not None:
+            if not record.response.background:
+                raise RequestError(
+                    "stream: only a response made with background: true can be followed: leave "
+                    "stream out to get it whole",
+                    param="stream",
+                    code="unsupported_parameter",
+                )
+            line = self._line(receive, send, streaming=True)
+            await line.answer(self._following(record, after))
+            return
+        view = View(extensions=caller.extensions, include=include.union(record.view["include"]))
+        await self._show(record, view, scope, receive, send)
+
+    async def _cancel(self, scope: Scope, receive: Receive, send: Send) -> None:
+        principal = self._manner.keys.principal(scope)
+        caller = self._caller(scope)
+        record = await self._stored(scope, principal)
+        if not record.response.background:
+            raise RequestError(
+                "only a response made with background: true can be cancelled: close the line of "
+                "any other",
+                code="not_cancellable",
+            )
+        await self._background.cancel(record)
+        record = await self._stored(scope, principal)
+        view = View(extensions=caller.extensions, include=frozenset(record.view["include"]))
+        await self._show(record, view, scope, receive, send)
+
+    async def _delete(self, scope: Scope, receive: Receive, send: Send) -> None:
+        principal = self._manner.keys.principal(scope)
+        self._caller(scope)
+        record = await self._stored(scope, principal)
+        if record.response.background:
+            await self._background.cancel(record)
+        response_id = record.response.id
+        await self._desk.store.delete(response_id, principal=principal)
+        gone = {"id": response_id, "object": "response", "deleted": True}
+        await JSONResponse(gone)(scope, receive, send)
+
+    async def _input_items(self, scope: Scope, receive: Receive, send: Send) -> None:
+        principal = self._manner.keys.principal(scope)
+        caller = self._caller(scope)
+        query = QueryParams(scope["query_string"])
+        paging, include = Paging.of(query), _included(query)
+        record = await self._stored(scope, principal)
+        page = page_of(input_items(record), paging)
+        view = View(extensions=caller.extensions, include=include)
+        data = [view.item(item).model_dump(mode="json") for item in page.items]
+        listed = {
+            "object": "list",
+            "data": data,
+            "first_id": data[0]["id"] if data else None,
+            "last_id": data[-1]["id"] if data else None,
+            "has_more": page.has_more,
+        }
+        await JSONResponse(listed)(scope, receive, send)
+
+    async def _show(
+        self, record: Record, view: View, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        shown = view.response(record.response)
+        await JSONResponse(shown.model_dump(mode="json"))(scope, receive, send)
+
+    async def _stored(self, scope: Scope, principal: str) -> Record:
+        response_id: str = scope["path_params"]["id"]
+        record = await self._desk.store.load(response_id, principal=principal)
+        if record is None:
+            raise RequestError(
+                f"there is no stored response {response_id!r}",
+                status=404,
+                code="response_not_found",
+                type="not_found_error",
+            )
+        return record
+
+    def _following(self, record: Record, after: int) -> Callable[[Write], Awaitable[None]]:
+        async def follow(write: Write) -> None:
+            async for events in self._background.follow(record, after=after):
+                await write(b"".join(frame(event) for event in events))
+            await write(DONE)
+
+        return follow
+
+    def _caller(self, scope: Scope) -> Caller:
+        return Caller.of(Headers(scope=scope), dialect=self._manner.dialect)
+
+    def _line(self, receive: Receive, send: Send, *, streaming: bool) -> Line:
+        return Line(receive, send, streaming=streaming, quiet=self._manner.keep_alive)
+
+
+def _after(query: QueryParams) -> int | None:
+    """The sequence number behind which a stream is to begin; None where none is asked for.
+
+    Raises:
+        RequestError: It is no number, or there is one and no stream.
+    """
+    streaming = query.get("stream", "false").lower()
+    after = query.get("starting_after")
+    if streaming not in ("true", "false", "1", "0"):
+        raise _wrong("stream", "true or false", streaming)
+    if streaming in ("false", "0"):
+        if after is not None:
+            raise _wrong("starting_after", "stream=true beside it", after)
+        return None
+    if after is None:
+        return -1
+    if not (after.isascii() and after.isdigit() and len(after) < 16):
+        raise _wrong("starting_after", "a sequence number", after)
+    return int(after)
+
+
+def _included(query: QueryParams) -> frozenset[str]:
+    """What the query of a GET asks for beside what its response was created with.
+
+    Raises:
+        RequestError: It asks for what there is not.
+    """
+    asked = frozenset([*query.getlist("include"), *query.getlist("include[]")])
+    known: tuple[str, ...] = get_args(Include)
+    unknown = sorted(asked.difference(known))
+    if unknown:
+        raise _wrong("include", f"some of {', '.join(known)}", unknown[0])
+    return asked
+
+
+def _wrong(param: str, expected: str, got: str) -> RequestError:
+    return RequestError(
+        f"{param}: expected {expected}, got {got[:100]!r}", param=param, code="invalid_value"
+    )

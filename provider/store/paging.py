@@ -1,0 +1,133 @@
+"""Lists of items in pages, as the wire has them: `after`, `limit` and `order`.
+
+Also the ids by which such lists are gone through: an item that came without one, or with one
+that another item has, gets one that is derived from where it stands.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Literal, TypeAlias
+
+from antiphon.errors import RequestError
+from antiphon.items import PREFIX, Item
+
+from .record import Record
+
+Order: TypeAlias = Literal["asc", "desc"]
+
+DEFAULT_LIMIT = 20
+MAX_LIMIT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """Which items of a list are asked for.
+
+    Attributes:
+        after: Begin behind the item of this id, in the order asked for.
+        limit: How many at most, 1 to 100.
+        order: `asc` is oldest first; `desc`, the wire's default, newest first.
+    """
+
+    after: str | None = None
+    limit: int = DEFAULT_LIMIT
+    order: Order = "desc"
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> "Paging":
+        """What the query of a URL asks for.
+
+        Raises:
+            RequestError: 400; `limit` or `order` is not what it can be.
+        """
+        order = query.get("order", "desc")
+        if order != "asc" and order != "desc":
+            raise _wrong("order", "asc or desc", order)
+        limit = query.get("limit", str(DEFAULT_LIMIT))
+        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= MAX_LIMIT):
+            raise _wrong("limit", f"a whole number from 1 to {MAX_LIMIT}", limit[:99])
+        return cls(query.get("after"), int(limit), order)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some items of a list.
+
+    Attributes:
+        items: In the order asked for.
+        has_more: Whether the list goes on behind them.
+    """
+
+    items: list[Item]
+    has_more: bool
+
+
+def page_of(items: list[Item], paging: Paging) -> Page:
+    """A page of a list that is there whole.
+
+    Args:
+        items: Oldest first, each with an id of its own.
+        paging: Which of them.
+
+    Raises:
+        RequestError: 404; no item has the id `after`.
+    """
+    ordered = items if paging.order == "asc" else items[::-1]
+    start = 0
+    if paging.after is not None:
+        found = [at for at, item in enumerate(ordered) if item.id == paging.after]
+        if not found:
+            raise no_such_item(paging.after, param="after")
+        start = found[0] + 1
+    end = start + paging.limit
+    return Page(ordered[start:end], len(ordered) > end)
+
+
+def input_items(record: Record) -> list[Item]:
+    """The input of a stored response, oldest first, each item with an id of its own.
+
+    The ids are the same every time, so that `page_of` can be asked for one page after another.
+    """
+    return identified(record.given, root=record.response.id)
+
+
+def identified(
+    items: Iterable[Item], *, root: str, start: int = 0, taken: Iterable[str] = ()
+) -> list[Item]:
+    """Items with ids: their own, or, where there is none or it is taken, a derived one.
+
+    Args:
+        items: As they came.
+        root: An id that only the provider makes, and that nobody guesses.
+        start: The number of the first item within the root; no number is used twice.
+        taken: Ids that other items have.
+    """
+    used = {*taken}
+    known: list[Item] = []
+    for number, given in enumerate(items, start):
+        item = given
+        if not item.id or item.id in used:
+            prefix = PREFIX.get(item.type or "", "item")
+            digest = sha256(f"{root}:{number}".encode()).hexdigest()[:48]
+            item = item.model_copy(update={"id": f"{prefix}_{digest}"})
+        used.add(item.id or "")
+        known.append(item)
+    return known
+
+
+def no_such_item(item_id: str, *, param: str) -> RequestError:
+    """What a request is told whose item is not in the list."""
+    return RequestError(
+        f"{param}: there is no item {item_id!r} here",
+        param=param,
+        code="item_not_found",
+        status=404,
+        type="not_found_error",
+    )
+
+
+def _wrong(param: str, expected: str, got: str) -> RequestError:
+    return RequestError(
+        f"{param}: expected {expected}, got {got!r}", param=param, code="invalid_value"
+    )

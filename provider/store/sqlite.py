@@ -1,0 +1,233 @@
+"""`SqliteDatabase`: transactions on one SQLite file. What is SQLite's alone stands here.
+
+A transaction runs whole in a worker thread: SQLite has nothing to wait for but the disk, and to
+go to a thread and back for each statement, as its asynchronous drivers do, takes twice the CPU.
+So it is also never cut in the middle by a cancellation, with the file's lock held.
+
+Readers never wait for writers (WAL). Writers of one process queue up in its own line, which is
+fair and can be left; those of several processes wait for each other inside SQLite.
+
+Below: SQLAlchemy. Above: `sql`. Not here: what is kept.
+"""
+
+import os
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import anyio
+from anyio import to_thread
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
+
+from antiphon.errors import ConfigurationError
+
+_T = TypeVar("_T")
+
+PATIENCE: Final = 30.0
+"""Seconds to wait for another process's transaction."""
+
+_READERS: Final = 4
+_PAGES: Final = 1000
+"""Pages (of 4 KiB) that are given back to the file system at a time."""
+
+# What was deleted is overwritten with zeros; a commit is on the disk when it is acknowledged.
+_SETTINGS: Final = (
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA secure_delete = ON",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA temp_store = MEMORY",
+)
+
+
+class SqliteDatabase:
+    """One file, opened and brought up to date at its first use.
+
+    Args:
+        url: `sqlite+aiosqlite:///` (or `sqlite:///`) and a path; nothing else.
+        migrate: Brings the tables up to date, in a transaction that no other process shares.
+
+    Raises:
+        ConfigurationError: The URL is another.
+    """
+
+    def __init__(self, url: str, *, migrate: Callable[[Connection], None]) -> None:
+        self._path = _path(url)
+        self._migrate = migrate
+        self._engine = _engine(self._path)
+        self._writes = self._engine.execution_options(antiphon_writes=True)
+        self._threads = anyio.CapacityLimiter(_READERS + 1)
+        self._readers = anyio.Semaphore(_READERS)
+        self._writer = anyio.Lock()
+        self._opening = anyio.Lock()
+        self._open = False
+        self._closed = False
+        self._busy = 0
+        self._idle = anyio.Event()
+
+    async def read(self, work: Callable[[Connection], _T]) -> _T:
+        """What some queries find, all at one moment. `work` runs in another thread."""
+
+        def run() -> _T:
+            with self._engine.connect() as connection:
+                return work(connection)
+
+        async with self._readers:
+            return await self._run(run)
+
+    async def write(self, work: Callable[[Connection], _T]) -> _T:
+        """Change something, whole or not at all. Once it returns, it is on the disk."""
+
+        def run() -> _T:
+            with self._writes.begin() as connection:
+                return work(connection)
+
+        async with self._writer:
+            return await self._run(run)
+
+    async def scrub(self, *, shrink: bool) -> bool:
+        """Remove what was deleted from the log, too, and give back some of the file's free pages.
+
+        Args:
+            shrink: Whether to give back pages.
+
+        Returns:
+            False where another process, or a reader here, is in the way: try again later.
+        """
+
+        def run() -> bool:
+            with suppress(sqlite3.OperationalError), _outside(self._engine) as driver:
+                if shrink:  # a script, since that is run to its end, page by page
+                    driver.executescript(f"PRAGMA incremental_vacuum({_PAGES})")
+                busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                return not busy
+            return False
+
+        async with self._writer:
+            return await self._run(run)
+
+    async def open(self) -> None:
+        """Make or open the file and bring its tables up to date.
+
+        Raises:
+            ConfigurationError: It cannot be opened, is no database, or a newer antiphon's; or
+                this was closed.
+        """
+        if self._open and not self._closed:
+            return
+        async with self._opening:
+            if self._closed:
+                raise ConfigurationError("store: it is closed: make another one")
+            if not self._open:
+                await to_thread.run_sync(self._prepare, limiter=self._threads)
+                self._open = True
+
+    def _prepare(self) -> None:
+        """Make the file, for this user alone, and set what is kept in it. Of several processes
+        that begin at once, one is refused without having waited: it tries again.
+        """
+        try:
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+            for attempt in Retrying(
+                retry=retry_if_exception(lambda error: "locked" in str(error)),
+                wait=wait_random(0.005, 0.05),
+                stop=stop_after_delay(PATIENCE),
+                reraise=True,
+            ):
+                with attempt, _outside(self._engine) as driver:
+                    driver.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                    driver.execute("PRAGMA journal_mode = WAL")
+            with self._writes.begin() as connection:
+                self._migrate(connection)
+        except BaseException as error:
+            self._engine.dispose()
+            if isinstance(error, DBAPIError | sqlite3.Error | OSError):
+                raise _unusable(self._path, error) from error
+            raise
+
+    async def aclose(self) -> None:
+        """Wait for what is being done, and close the file. Closing twice is no error."""
+        async with self._opening:
+            self._closed = True
+            if self._busy:
+                await self._idle.wait()
+            await to_thread.run_sync(self._engine.dispose, limiter=self._threads)
+
+    async def _run(self, work: Callable[[], _T]) -> _T:
+        async with self._session():
+            return await to_thread.run_sync(work, limiter=self._threads)
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncGenerator[None]:
+        await self.open()
+        self._busy += 1
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            if self._closed and not self._busy:
+                self._idle.set()
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        # Threads take turns with a connection; the pool sees to that.
+        connect_args={"timeout": PATIENCE, "isolation_level": None, "check_same_thread": False},
+        pool_size=_READERS + 1,
+        max_overflow=0,
+        pool_reset_on_return=None,  # every transaction is ended here already
+    )
+    event.listen(engine, "connect", _set_up)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _set_up(connection: Any, _: object) -> None:
+    for setting in _SETTINGS:
+        connection.execute(setting)
+
+
+def _begin(connection: Connection) -> None:
+    """A writer takes the lock at once: one that took it later could be too late to go on."""
+    writes = connection.get_execution_options().get("antiphon_writes")
+    driver: Any = connection.connection.dbapi_connection
+    driver.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _outside(engine: Engine) -> Generator[Any]:
+    """A driver's connection, for what must not be inside a transaction."""
+    raw = engine.raw_connection()
+    try:
+        yield raw.dbapi_connection
+    finally:
+        raw.close()
+
+
+def _path(url: str) -> Path:
+    """Where the file is that a URL names."""
+    expected = "expected a URL such as sqlite+aiosqlite:///antiphon.db (or memory://)"
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigurationError(f"store: {expected}, got no URL") from error
+    if parsed.drivername not in ("sqlite", "sqlite+aiosqlite"):
+        raise ConfigurationError(f"store: {expected}, got one of {parsed.drivername}")
+    name = parsed.database or ""
+    if parsed.host or parsed.query or not name or name.startswith((":", "file:")):
+        raise ConfigurationError(
+            f"store: {expected}, got {url!r}: a path and nothing else; three slashes go before "
+            "a relative one and four before one from the root"
+        )
+    return Path(name).absolute()
+
+
+def _unusable(path: Path, error: Exception) -> ConfigurationError:
+    why = error.orig if isinstance(error, DBAPIError) else error
+    return ConfigurationError(
+        f"store: expected a SQLite database at {path}, or a folder to make it in, got: {why}"
+    )
