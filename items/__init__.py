@@ -171,6 +171,7 @@ from .request import (
     Include as Include,
     JsonObjectFormat as JsonObjectFormat,
     JsonSchemaFormat as JsonSchemaFormat,
+    Metadata as Metadata,
     ReasoningOptions as ReasoningOptions,
     Short as Short,
     StreamOptions as StreamOptions,

@@ -6,7 +6,7 @@ Source: Open Responses schema (CreateResponseBody), and the fields that OpenAI c
 
 from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, cast
 
-from pydantic import Discriminator, Field, Tag, ValidationError, field_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError
 from pydantic_core import from_json
 
 from antiphon.errors import RequestError
@@ -32,6 +32,16 @@ Tier: TypeAlias = Literal["auto", "default", "flex", "priority", "scale"]
 MAX_FAULTS: Final = 256
 """Faults of one body that are looked at; lists end at their first, so honest bodies have few."""
 Short: TypeAlias = Annotated[str, Field(max_length=64)]
+
+
+def _small(value: dict[str, str]) -> dict[str, str]:
+    if any(len(key) > 64 or len(text) > 512 for key, text in value.items()):
+        raise ValueError("expected keys of at most 64 and values of at most 512 characters")
+    return value
+
+
+Metadata: TypeAlias = Annotated[dict[str, str], at_most(16, "pairs"), AfterValidator(_small)]
+"""Notes of a client's: 16 pairs, keys of 64 and values of 512 characters."""
 
 
 class TextFormat(Wire):
@@ -99,7 +109,7 @@ class CreateResponse(Wire):
     include: Maybe[Annotated[list[Include], Field(fail_fast=True, max_length=64)]] = None
     tools: Maybe[ListOf[ToolDefinition]] = None
     tool_choice: Maybe[ToolChoice] = None
-    metadata: Maybe[Annotated[dict[str, str], at_most(16, "pairs")]] = None
+    metadata: Maybe[Metadata] = None
     text: Maybe[TextOptions] = None
     temperature: Maybe[Annotated[float, Field(ge=0, le=2)]] = None
     top_p: Maybe[Annotated[float, Field(ge=0, le=1)]] = None
@@ -124,15 +134,6 @@ class CreateResponse(Wire):
     prompt: Maybe[Json] = None
     conversation: Maybe[str | Json] = None
     antiphon_budget: Annotated[Maybe[Limits], Field(alias="antiphon:budget")] = None
-
-    @field_validator("metadata")
-    @classmethod
-    def _small(cls, value: dict[str, str] | None) -> dict[str, str] | None:
-        if value is None:
-            return None
-        if any(len(key) > 64 or len(text) > 512 for key, text in value.items()):
-            raise ValueError("expected keys of at most 64 and values of at most 512 characters")
-        return value
 
     @property
     def items(self) -> list[Item]:

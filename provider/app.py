@@ -6,11 +6,11 @@ It mounts into any Starlette or FastAPI application at any path. Below: `door` (
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.responses import JSONResponse
-from starlette.routing import Route, Router
+from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from antiphon.agents import Agent, Workflow
@@ -23,14 +23,24 @@ from .admit import MAX_ITEMS
 from .auth import Keys
 from .background import Background
 from .catalogue import Catalogue, Upstream
+from .conversations import ConversationsApi
 from .door import Door, guarded, refuse
 from .line import KEEP_ALIVE_SECONDS
+from .manner import Manner
 from .opened import Desk
-from .responses import Manner, ResponsesApi
+from .responses import ResponsesApi
 from .store import MemoryStore, Store, store_of
 from .view import Dialect
 
 _DEFINITIONS: TypeAdapter[list[ToolDefinition]] = TypeAdapter(list[ToolDefinition])
+
+
+class Endpoints(Protocol):
+    """A family of endpoints."""
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Where they are."""
+        ...
 
 
 class Provider:
@@ -113,14 +123,24 @@ class Provider:
         )
         self._lasting = not isinstance(self._desk.store, MemoryStore)
         self._background = Background(self._desk)
-        manner = Manner(self._keys, _spoken(dialect), max_body, body_seconds, keep_alive)
-        self._responses = ResponsesApi(self._desk, self._background, manner)
+        manner = Manner(
+            keys=self._keys,
+            dialect=_spoken(dialect),
+            max_body=max_body,
+            max_items=max_items,
+            body_seconds=body_seconds,
+            keep_alive=keep_alive,
+        )
+        self._endpoints: list[Endpoints] = [
+            ResponsesApi(self._desk, self._background, manner),
+            ConversationsApi(self._desk, manner),
+        ]
         self._router: Router = self._routed()
 
     def _routed(self) -> Router:
         return Router(
             routes=[
-                *self._responses.routes(),
+                *(route for each in self._endpoints for route in each.routes()),
                 Route("/v1/models", Door({"GET": self._models})),
                 Route("/healthz", Door({"GET": self._health})),
             ],

@@ -39,10 +39,10 @@ from .admit import admit_body
 from .caller import Caller
 from .door import Door, read_json
 from .line import Line
+from .manner import Manner
+from .opened import Desk
 from .prepare import prepare
 from .remains import receipts, words
-from .responses import Manner
-from .opened import Desk
 from .seal import Seal
 from .sealing import Sealing
 from .summary import summarise

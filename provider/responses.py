@@ -5,10 +5,9 @@ Above: `app`, which puts the routes up. Below: `respond` (in the foreground), `b
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import get_args
 
-from starlette.datastructures import Headers, QueryParams
+from starlette.datastructures import QueryParams
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -16,36 +15,15 @@ from starlette.types import Receive, Scope, Send
 from antiphon.errors import RequestError
 from antiphon.items import CreateResponse, Include
 
-from .admit import admit_body
-from .auth import Keys
 from .background import Background
-from .caller import Caller
-from .door import Door, read_json
-from .line import Line, Write
+from .door import Door
+from .line import Write
+from .manner import Manner
 from .opened import Desk
 from .respond import Responder
 from .sse import DONE, frame
 from .store import Paging, Record, input_items, page_of
-from .view import Dialect, View
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How requests are read and answered, whatever they ask.
-
-    Attributes:
-        keys: Whose requests they are.
-        dialect: Whose reasoning event names all clients get; None: each its own.
-        max_body: Bytes that a request body may have.
-        body_seconds: How long a body may take to arrive.
-        keep_alive: Seconds of silence after which a line is kept alive.
-    """
-
-    keys: Keys
-    dialect: Dialect | None
-    max_body: int
-    body_seconds: float
-    keep_alive: float
+from .view import View
 
 
 class ResponsesApi:
@@ -73,12 +51,9 @@ class ResponsesApi:
         ]
 
     async def _create(self, scope: Scope, receive: Receive, send: Send) -> None:
-        manner = self._manner
-        principal = manner.keys.principal(scope)
-        body = await read_json(scope, receive, limit=manner.max_body, seconds=manner.body_seconds)
-        admit_body(body, max_items=self._desk.max_items)
-        request = CreateResponse.parse(body)
-        view = self._caller(scope).view(request)
+        principal = self._manner.principal(scope)
+        request = CreateResponse.parse(await self._manner.body(scope, receive))
+        view = self._manner.caller(scope).view(request)
         if request.background:
             record = await self._background.start(request, principal=principal, view=view)
             await self._begun(record, bool(request.stream), receive, send, scope)
@@ -88,7 +63,7 @@ class ResponsesApi:
         async def whole(write: Write) -> None:
             await write(await responder.whole())
 
-        line = self._line(receive, send, streaming=bool(request.stream))
+        line = self._manner.line(receive, send, streaming=bool(request.stream))
         await line.answer(responder.stream if request.stream else whole)
 
     async def _begun(
@@ -96,16 +71,18 @@ class ResponsesApi:
     ) -> None:
         """Answer whoever began a job: with the job as it stands, or all that comes of it."""
         if streaming:
-            await self._line(receive, send, streaming=True).answer(self._following(record, -1))
+            await self._manner.line(receive, send, streaming=True).answer(
+                self._following(record, -1)
+            )
             return
         shown = View.from_data(record.view).response(record.response)
         await JSONResponse(shown.model_dump(mode="json"))(scope, receive, send)
 
     async def _retrieve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = self._manner.keys.principal(scope)
-        caller = self._caller(scope)
+        principal = self._manner.principal(scope)
+        caller = self._manner.caller(scope)
         query = QueryParams(scope["query_string"])
-        include, after = _included(query), _after(query)
+        include, after = included(query), _after(query)
         record = await self._stored(scope, principal)
         if after is not None:
             if not record.response.background:
@@ -115,15 +92,15 @@ class ResponsesApi:
                     param="stream",
                     code="unsupported_parameter",
                 )
-            line = self._line(receive, send, streaming=True)
+            line = self._manner.line(receive, send, streaming=True)
             await line.answer(self._following(record, after))
             return
         view = View(extensions=caller.extensions, include=include.union(record.view["include"]))
         await self._show(record, view, scope, receive, send)
 
     async def _cancel(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = self._manner.keys.principal(scope)
-        caller = self._caller(scope)
+        principal = self._manner.principal(scope)
+        caller = self._manner.caller(scope)
         record = await self._stored(scope, principal)
         if not record.response.background:
             raise RequestError(
@@ -137,8 +114,8 @@ class ResponsesApi:
         await self._show(record, view, scope, receive, send)
 
     async def _delete(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = self._manner.keys.principal(scope)
-        self._caller(scope)
+        principal = self._manner.principal(scope)
+        self._manner.caller(scope)
         record = await self._stored(scope, principal)
         if record.response.background:
             await self._background.cancel(record)
@@ -148,22 +125,14 @@ class ResponsesApi:
         await JSONResponse(gone)(scope, receive, send)
 
     async def _input_items(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = self._manner.keys.principal(scope)
-        caller = self._caller(scope)
+        principal = self._manner.principal(scope)
+        caller = self._manner.caller(scope)
         query = QueryParams(scope["query_string"])
-        paging, include = Paging.of(query), _included(query)
+        paging, include = Paging.of(query), included(query)
         record = await self._stored(scope, principal)
         page = page_of(input_items(record), paging)
         view = View(extensions=caller.extensions, include=include)
-        data = [view.item(item).model_dump(mode="json") for item in page.items]
-        listed = {
-            "object": "list",
-            "data": data,
-            "first_id": data[0]["id"] if data else None,
-            "last_id": data[-1]["id"] if data else None,
-            "has_more": page.has_more,
-        }
-        await JSONResponse(listed)(scope, receive, send)
+        await JSONResponse(view.page(page.items, has_more=page.has_more))(scope, receive, send)
 
     async def _show(
         self, record: Record, view: View, scope: Scope, receive: Receive, send: Send
@@ -191,12 +160,6 @@ class ResponsesApi:
 
         return follow
 
-    def _caller(self, scope: Scope) -> Caller:
-        return Caller.of(Headers(scope=scope), dialect=self._manner.dialect)
-
-    def _line(self, receive: Receive, send: Send, *, streaming: bool) -> Line:
-        return Line(receive, send, streaming=streaming, quiet=self._manner.keep_alive)
-
 
 def _after(query: QueryParams) -> int | None:
     """The sequence number behind which a stream is to begin; None where none is asked for.
@@ -219,7 +182,7 @@ def _after(query: QueryParams) -> int | None:
     return int(after)
 
 
-def _included(query: QueryParams) -> frozenset[str]:
+def included(query: QueryParams) -> frozenset[str]:
     """What the query of a GET asks for beside what its response was created with.
 
     Raises:

@@ -34,9 +34,9 @@ from antiphon.models import Counts, Model, ModelRequest
 from .admit import admit_body
 from .caller import Caller
 from .door import Door, read_json
-from .prepare import prepare
-from .responses import Manner
+from .manner import Manner
 from .opened import Desk
+from .prepare import prepare
 from .seal import Seal
 from .sealing import Sealing
 from .view import View

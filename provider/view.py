@@ -6,7 +6,7 @@ same stream. It only renames and leaves out; it numbers last, so that no number 
 Above: `respond`, `sse`. Not here: bytes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -102,6 +102,17 @@ class View:
         output = [self.item(item) for item in response.output]
         tools = response.tools if self.extensions else _tools(response.tools)
         return response.model_copy(update={"output": output, "tools": tools})
+
+    def page(self, items: Sequence[Item], *, has_more: bool) -> Json:
+        """Some items of a list, as the wire has a list."""
+        data = [self.item(item).model_dump(mode="json") for item in items]
+        return {
+            "object": "list",
+            "data": data,
+            "first_id": data[0]["id"] if data else None,
+            "last_id": data[-1]["id"] if data else None,
+            "has_more": has_more,
+        }
 
 
 class Viewer:

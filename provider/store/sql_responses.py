@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from pydantic_core import from_json, to_json
 from sqlalchemy import (
-    ColumnElement,
     Connection,
+    Select,
     and_,
+    bindparam,
     delete,
     insert,
     literal,
@@ -33,7 +34,8 @@ _LONGEST_CHAIN: Final = 100_000
 
 def save(connection: Connection, record: Record, *, at: float) -> None:
     """Keep a terminal response in the place of one with its id."""
-    pk = _pk(connection, record)
+    named = {"principal": record.principal, "id": record.response.id}
+    pk = connection.scalar(_PK, named)
     if pk is None:
         pk = put(connection, record, at=at)
     else:
@@ -85,66 +87,41 @@ def load(
     connection: Connection, response_id: str, *, principal: str, fresh: float
 ) -> Record | None:
     """The record, or None where it is absent or another's."""
-    row = connection.execute(
-        select(responses).where(_mine(response_id, principal), responses.c.saved_at > fresh)
-    ).one_or_none()
+    asked = {"principal": principal, "id": response_id, "fresh": fresh}
+    row = connection.execute(_LOAD, asked).one_or_none()
     if row is None:
         return None
-    found = connection.execute(
-        select(items.c.part, items.c.json)
-        .where(items.c.response == row.pk)
-        .order_by(items.c.part, items.c.position)
-    ).all()
+    parts: dict[int, list[bytes]] = {GIVEN: [], OUTPUT: []}
+    for part, json in connection.execute(_ITEMS, {"response": row.pk}):
+        parts[part].append(json)
     response = Response.model_validate_json(row.envelope)
-    response.output = parse(each.json for each in found if each.part == OUTPUT)
-    given = parse(each.json for each in found if each.part == GIVEN)
-    return Record(row.principal, response, given, from_json(row.view), row.conversation)
+    response.output = parse(parts[OUTPUT])
+    view: dict[str, Any] = from_json(row.view)
+    return Record(principal, response, parse(parts[GIVEN]), view, row.conversation)
 
 
 def item(connection: Connection, item_id: str, *, principal: str, fresh: float) -> Item | None:
     """An item whose id was made here; None where it is absent or another's."""
-    answers = and_(items.c.part == OUTPUT, responses.c.saved_at > fresh)
-    row = connection.execute(
-        select(items.c.json)
-        .select_from(items.outerjoin(responses, items.c.response == responses.c.pk))
-        .where(items.c.principal == principal, items.c.id == item_id, items.c.made_here)
-        .where(or_(items.c.conversation.is_not(None), answers))
-        .limit(1)
-    ).one_or_none()
-    return parse([row.json])[0] if row else None
+    json = connection.scalar(_ITEM, {"principal": principal, "id": item_id, "fresh": fresh})
+    return None if json is None else parse([json])[0]
 
 
 def chain(connection: Connection, response_id: str, *, principal: str, fresh: float) -> Chain:
     """What was said up to and including a response: one query, however long the chain."""
-    mine = and_(responses.c.principal == principal, responses.c.saved_at > fresh)
-    links = (
-        select(responses.c.pk, responses.c.id, responses.c.previous, literal(0).label("depth"))
-        .where(mine, responses.c.id == response_id)
-        .cte("links", recursive=True)
-    )
-    links = links.union_all(
-        select(responses.c.pk, responses.c.id, responses.c.previous, links.c.depth + 1)
-        .join(links, responses.c.id == links.c.previous)
-        .where(mine, links.c.depth < _LONGEST_CHAIN)
-    )
-    rows = connection.execute(
-        select(links.c.previous, items.c.json)
-        .select_from(links.outerjoin(items, items.c.response == links.c.pk))
-        .order_by(links.c.depth.desc(), items.c.part, items.c.position)
-    ).all()
+    asked = {"principal": principal, "id": response_id, "fresh": fresh}
+    rows = connection.execute(_CHAIN, asked).all()
     if not rows:
         return Chain([], response_id)
-    said = parse(row.json for row in rows if row.json is not None)
-    return Chain(said, rows[0].previous)
+    return Chain(parse(json for _, json in rows if json is not None), rows[0].previous)
 
 
 def remove(connection: Connection, response_id: str, *, principal: str, fresh: float) -> bool:
     """Forget a response, its items and its events; False where it is absent or another's."""
-    mine = _mine(response_id, principal)
-    pk = connection.scalar(select(responses.c.pk).where(mine, responses.c.saved_at > fresh))
-    if pk is None:
+    asked = {"principal": principal, "id": response_id, "fresh": fresh}
+    row = connection.execute(_LOAD, asked).one_or_none()
+    if row is None:
         return False
-    forget(connection, [pk])
+    forget(connection, [row.pk])
     return True
 
 
@@ -182,11 +159,44 @@ def expired(connection: Connection, *, fresh: float, step: int) -> list[int]:
     ]
 
 
-def _pk(connection: Connection, record: Record) -> int | None:
-    return connection.scalar(
-        select(responses.c.pk).where(_mine(record.response.id, record.principal))
+def _chain() -> "Select[Any, Any]":
+    """From a response to those before it, and their items, the oldest first."""
+    link = select(responses.c.pk, responses.c.previous)
+    links = link.add_columns(literal(0).label("depth")).where(_MINE, _FRESH)
+    walk = links.cte("links", recursive=True)
+    earlier = and_(responses.c.principal == bindparam("principal"), _FRESH)
+    walk = walk.union_all(
+        link.add_columns(walk.c.depth + 1)
+        .join(walk, responses.c.id == walk.c.previous)
+        .where(earlier, walk.c.depth < _LONGEST_CHAIN)
+    )
+    return (
+        select(walk.c.previous, items.c.json)
+        .select_from(walk.outerjoin(items, items.c.response == walk.c.pk))
+        .order_by(walk.c.depth.desc(), items.c.part, items.c.position)
     )
 
 
-def _mine(response_id: str, principal: str) -> ColumnElement[bool]:
-    return and_(responses.c.principal == principal, responses.c.id == response_id)
+# What is asked at every turn is made once: to put a query together takes longer than to run it.
+_MINE: Final = and_(
+    responses.c.principal == bindparam("principal"), responses.c.id == bindparam("id")
+)
+_FRESH: Final = responses.c.saved_at > bindparam("fresh")
+_PK: Final = select(responses.c.pk).where(_MINE)
+_LOAD: Final = select(
+    responses.c.pk, responses.c.envelope, responses.c.view, responses.c.conversation
+).where(_MINE, _FRESH)
+_ITEMS: Final = (
+    select(items.c.part, items.c.json)
+    .where(items.c.response == bindparam("response"))
+    .order_by(items.c.part, items.c.position)
+)
+_ITEM: Final = (
+    select(items.c.json)
+    .select_from(items.outerjoin(responses, items.c.response == responses.c.pk))
+    .where(items.c.principal == bindparam("principal"), items.c.id == bindparam("id"))
+    .where(items.c.made_here)
+    .where(or_(items.c.conversation.is_not(None), and_(items.c.part == OUTPUT, _FRESH)))
+    .limit(1)
+)
+_CHAIN: Final = _chain()
