@@ -16,6 +16,7 @@ from .file_store import (
     Upload as Upload,
 )
 from .files_disk import DiskFiles as DiskFiles
+from .rate import Rate as Rate, Throttle as Throttle
 from .store import (
     Approval as Approval,
     Chain as Chain,

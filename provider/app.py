@@ -4,10 +4,12 @@ It mounts into any Starlette or FastAPI application at any path. Below: `door` (
 (one response), `auth` (whose it is). Not here: what a response is made of.
 """
 
+import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Protocol, get_args
+from typing import Any, Final, Protocol, get_args
 
+import anyio
 from pydantic import TypeAdapter, ValidationError
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route, Router
@@ -28,11 +30,18 @@ from .door import Door, guarded, refuse
 from .line import KEEP_ALIVE_SECONDS
 from .manner import Manner
 from .opened import Desk
+from .rate import Rate, Throttle
 from .responses import ResponsesApi
 from .store import MemoryStore, Store, store_of
 from .view import Dialect
 
 _DEFINITIONS: TypeAdapter[list[ToolDefinition]] = TypeAdapter(list[ToolDefinition])
+
+
+READY_SECONDS: Final = 5.0
+"""How long the store may take to answer while this provider calls itself ready."""
+
+log: logging.Logger = logging.getLogger("antiphon.provider")
 
 
 class Endpoints(Protocol):
@@ -46,8 +55,8 @@ class Endpoints(Protocol):
 class Provider:
     """An Open Responses provider, as an ASGI application.
 
-    Serves POST /v1/responses (JSON and SSE), GET and DELETE /v1/responses/{id}, GET /v1/models
-    and GET /healthz.
+    Serves /v1/responses (POST as JSON, SSE or in the background; retrieve, follow, cancel,
+    delete, input items), /v1/conversations, GET /v1/models, /healthz and /readyz.
 
     Args:
         models: Models that requests may name.
@@ -68,6 +77,7 @@ class Provider:
         body_seconds: How long a request body may take to arrive.
         keep_alive: Seconds of silence after which a line is kept alive.
         prices: What models cost, by name, for budgets that count money.
+        rate: How many responses each principal may ask for.
         new_ids: Makes the source of ids of each response; seed it for repeatable runs.
         clock: Gives seconds since 1970.
 
@@ -95,6 +105,7 @@ class Provider:
         body_seconds: float = 60.0,
         keep_alive: float = KEEP_ALIVE_SECONDS,
         prices: Mapping[str, Price] | None = None,
+        rate: Rate | None = None,
         new_ids: Callable[[], Ids] = Ids,
         clock: Clock = now,
     ) -> None:
@@ -130,6 +141,7 @@ class Provider:
             max_items=max_items,
             body_seconds=body_seconds,
             keep_alive=keep_alive,
+            throttle=Throttle(rate or Rate()),
         )
         self._endpoints: list[Endpoints] = [
             ResponsesApi(self._desk, self._background, manner),
@@ -143,6 +155,7 @@ class Provider:
                 *(route for each in self._endpoints for route in each.routes()),
                 Route("/v1/models", Door({"GET": self._models})),
                 Route("/healthz", Door({"GET": self._health})),
+                Route("/readyz", Door({"GET": self._ready})),
             ],
             default=self._nowhere,
             lifespan=self._lifespan,
@@ -197,6 +210,18 @@ class Provider:
         await JSONResponse({"object": "list", "data": listed})(scope, receive, send)
 
     async def _health(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await JSONResponse({"status": "ok"})(scope, receive, send)
+
+    async def _ready(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Whether requests can be served now: the store answers, and nobody is closing up."""
+        try:
+            with anyio.fail_after(READY_SECONDS):
+                await self._desk.store.load("resp_ready", principal="")
+        except Exception as error:
+            log.warning("not ready: the store does not answer: %r", error)
+            unready = {"status": "unavailable", "reason": "the store does not answer"}
+            await JSONResponse(unready, 503)(scope, receive, send)
+            return
         await JSONResponse({"status": "ok"})(scope, receive, send)
 
     async def _nowhere(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -30,6 +30,7 @@ from antiphon.items import (
 
 from .making import Making
 from .opened import Desk, Opened, reopened
+from .rate import Release
 from .store import Record
 from .view import View, Viewer
 
@@ -69,8 +70,16 @@ class Background:
         if self._watch is None:
             self._watch = asyncio.create_task(self._watching())
 
-    async def start(self, request: CreateResponse, *, principal: str, view: View) -> Record:
+    async def start(
+        self, request: CreateResponse, *, principal: str, view: View, release: Release
+    ) -> Record:
         """Begin a response; it goes on whatever becomes of the client.
+
+        Args:
+            request: What is asked.
+            principal: Who asks.
+            view: What its client sees, and all who follow it.
+            release: Called when it has ended, or did not begin.
 
         Returns:
             The job, `queued`, to be followed.
@@ -79,14 +88,18 @@ class Background:
             RequestError: Anything that is wrong with the request.
         """
         self.wake()
-        opened = await Opened.of(self._desk, request, principal=principal, view=view)
-        record = opened.record(opened.response)
-        kept = {**record.view, "request": _kept(opened.request, opened.response)}
-        record = replace(record, view=kept)
-        first = Created(response=opened.response, sequence_number=0)
-        making = self._making(record, opened.events, [first])
-        await self._desk.store.start(record, owner=making.owner, until=self._until())
-        self._spawn(making)
+        try:
+            opened = await Opened.of(self._desk, request, principal=principal, view=view)
+            record = opened.record(opened.response)
+            kept = {**record.view, "request": _kept(opened.request, opened.response)}
+            record = replace(record, view=kept)
+            first = Created(response=opened.response, sequence_number=0)
+            making = self._making(record, opened.events, [first])
+            await self._desk.store.start(record, owner=making.owner, until=self._until())
+        except BaseException:
+            release()
+            raise
+        self._spawn(making).add_done_callback(lambda _: release())
         return record
 
     async def follow(self, record: Record, *, after: int = -1) -> AsyncGenerator[list[Event], None]:
@@ -167,10 +180,11 @@ class Background:
         self._makings[record.response.id] = making
         return making
 
-    def _spawn(self, making: Making) -> None:
+    def _spawn(self, making: Making) -> asyncio.Task[None]:
         task = asyncio.create_task(self._made(making))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _made(self, making: Making) -> None:
         try:

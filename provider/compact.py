@@ -9,11 +9,9 @@ Below: `prepare`, `summary`, `remains`, `sealing`. Not here: how a compaction re
 that is `items.lower`.
 """
 
-from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from pydantic import Field
-from starlette.datastructures import Headers
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -35,10 +33,8 @@ from antiphon.items import (
 )
 from antiphon.models import Model
 
-from .admit import admit_body
-from .caller import Caller
-from .door import Door, read_json
-from .line import Line
+from .door import Door
+from .line import Write
 from .manner import Manner
 from .opened import Desk
 from .prepare import prepare
@@ -114,21 +110,18 @@ class Compact:
 
     async def _compact(self, scope: Scope, receive: Receive, send: Send) -> None:
         manner = self._manner
-        sealing = Sealing(self._seal, manner.keys.principal(scope))
-        caller = Caller.of(Headers(scope=scope), dialect=manner.dialect)
-        body = await read_json(scope, receive, limit=manner.max_body, seconds=manner.body_seconds)
-        admit_body(body, max_items=self._desk.max_items)
-        request = parse_body(CompactRequest, body).asked()
+        sealing = Sealing(self._seal, manner.principal(scope))
+        caller = manner.caller(scope)
+        request = parse_body(CompactRequest, await manner.body(scope, receive)).asked()
         self._check()
-        line = Line(receive, send, streaming=False, quiet=manner.keep_alive)
 
-        async def work(write: Callable[[bytes], Awaitable[None]]) -> None:
+        async def work(write: Write) -> None:
             compacted = await compact(
                 request, desk=self._desk, sealing=sealing, view=caller.view(request)
             )
             await write(compacted.to_json())
 
-        await line.answer(work)
+        await manner.line(receive, send, streaming=False).answer(work)
 
     def _check(self) -> None:
         try:

@@ -3,7 +3,7 @@
 Above: every endpoint. Below: `auth`, `caller`, `door`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
@@ -13,6 +13,7 @@ from .auth import Keys
 from .caller import Caller
 from .door import read_json
 from .line import Line
+from .rate import Rate, Throttle
 from .view import Dialect
 
 
@@ -27,6 +28,7 @@ class Manner:
         max_items: Items that a request may have.
         body_seconds: How long a body may take to arrive.
         keep_alive: Seconds of silence after which a line is kept alive.
+        throttle: How many responses each principal may ask for.
     """
 
     keys: Keys
@@ -35,6 +37,7 @@ class Manner:
     max_items: int
     body_seconds: float
     keep_alive: float
+    throttle: Throttle = field(default_factory=lambda: Throttle(Rate()))
 
     def principal(self, scope: Scope) -> str:
         """Whose request this is.

@@ -54,17 +54,23 @@ class ResponsesApi:
         principal = self._manner.principal(scope)
         request = CreateResponse.parse(await self._manner.body(scope, receive))
         view = self._manner.caller(scope).view(request)
+        release = self._manner.throttle.take(principal)
         if request.background:
-            record = await self._background.start(request, principal=principal, view=view)
+            record = await self._background.start(
+                request, principal=principal, view=view, release=release
+            )
             await self._begun(record, bool(request.stream), receive, send, scope)
             return
-        responder = await Responder.begin(self._desk, request, principal=principal, view=view)
+        try:
+            responder = await Responder.begin(self._desk, request, principal=principal, view=view)
 
-        async def whole(write: Write) -> None:
-            await write(await responder.whole())
+            async def whole(write: Write) -> None:
+                await write(await responder.whole())
 
-        line = self._manner.line(receive, send, streaming=bool(request.stream))
-        await line.answer(responder.stream if request.stream else whole)
+            line = self._manner.line(receive, send, streaming=bool(request.stream))
+            await line.answer(responder.stream if request.stream else whole)
+        finally:
+            release()
 
     async def _begun(
         self, record: Record, streaming: bool, receive: Receive, send: Send, scope: Scope

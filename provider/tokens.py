@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Final, TypeAlias
 
-from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -31,9 +30,7 @@ from antiphon.items import (
 )
 from antiphon.models import Counts, Model, ModelRequest
 
-from .admit import admit_body
-from .caller import Caller
-from .door import Door, read_json
+from .door import Door
 from .manner import Manner
 from .opened import Desk
 from .prepare import prepare
@@ -70,11 +67,9 @@ class InputTokens:
 
     async def _count(self, scope: Scope, receive: Receive, send: Send) -> None:
         manner = self._manner
-        sealing = Sealing(self._seal, manner.keys.principal(scope))
-        caller = Caller.of(Headers(scope=scope), dialect=manner.dialect)
-        body = await read_json(scope, receive, limit=manner.max_body, seconds=manner.body_seconds)
-        admit_body(body, max_items=self._desk.max_items)
-        request = CreateResponse.parse(body)
+        sealing = Sealing(self._seal, manner.principal(scope))
+        caller = manner.caller(scope)
+        request = CreateResponse.parse(await manner.body(scope, receive))
         number = await count(
             request,
             desk=self._desk,

@@ -73,8 +73,15 @@ def run(code: str, names: dict[str, Any]) -> None:
         anyio.run(main)
 
 
+def promised(code: str) -> list[str]:
+    """What the code says that it prints: `# -> words`, behind a line or on one of its own."""
+    return re.findall(r"# -> (.*)$", code, re.MULTILINE)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_code_in_the_documentation_runs(page: Path) -> None:
+def test_the_code_in_the_documentation_runs_and_prints_what_it_says(
+    page: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     names: dict[str, Any] = {"__name__": "documentation"}
     with chat_server() as ollama:
         for code in blocks(page):
@@ -84,6 +91,15 @@ def test_the_code_in_the_documentation_runs(page: Path) -> None:
                     run(code.replace(PROVIDER, url), names)
             else:
                 run(code, names)
+            printed = capsys.readouterr().out.splitlines()
+            if promised(code):
+                assert printed == promised(code)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_link_of_the_documentation_leads_to_a_file(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):
+        assert link.startswith("https://") or (page.parent / link).exists(), link
 
 
 def test_the_readme_shows_an_agent_a_provider_and_a_client() -> None:

@@ -35,6 +35,10 @@ _STEP: Final = 100
 _SWEEP_SECONDS: Final = 60.0
 
 
+class _NotAll(Exception):
+    """Some of what was to be used up was not to be had: what was done is taken back."""
+
+
 class SqlStore:
     """Keeps everything in a database.
 
@@ -142,15 +146,18 @@ class SqlStore:
     async def consume(self, approval_ids: Sequence[str], *, principal: str, at: float) -> bool:
         """Use up these approvals, all of them or none."""
 
-        def work(connection: Connection) -> bool:
-            used = sql_approvals.consume(
-                connection, approval_ids, principal=principal, at=at, now=self._clock()
-            )
-            if not used:
-                connection.rollback()
-            return used
+        def work(connection: Connection) -> None:
+            now = self._clock()
+            if not sql_approvals.consume(
+                connection, approval_ids, principal=principal, at=at, now=now
+            ):
+                raise _NotAll
 
-        return await self._database.write(work)
+        try:
+            await self._database.write(work)
+        except _NotAll:
+            return False
+        return True
 
     # --- responses in the making ---------------------------------------------
 

@@ -6,8 +6,9 @@ and that row is locked from the check to the commit.
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
-from sqlalchemy import Connection, RowMapping, and_, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, insert, select, update
 
 from antiphon.items import Item, Response
 
@@ -155,16 +156,8 @@ def stale(connection: Connection, *, at: float, limit: int) -> list[str]:
 
 
 def _held(connection: Connection, response_id: str, owner: str) -> RowMapping | None:
-    return (
-        connection.execute(
-            select(jobs.c.response, jobs.c.cancel, responses.c.principal)
-            .join(responses, responses.c.pk == jobs.c.response)
-            .where(jobs.c.id == response_id, jobs.c.owner == owner)
-            .with_for_update()
-        )
-        .mappings()
-        .one_or_none()
-    )
+    asked = {"id": response_id, "owner": owner}
+    return connection.execute(_HELD, asked).mappings().one_or_none()
 
 
 def _hold(row: RowMapping) -> Hold:
@@ -191,3 +184,15 @@ def _clear(connection: Connection, pk: int, positions: Sequence[int]) -> None:
     if positions:
         there = and_(items.c.part == OUTPUT, items.c.position.in_(positions))
         connection.execute(delete(items).where(items.c.response == pk, there))
+
+
+# What is asked at every write is made once; see `sql_responses`.
+_HELD: Final = (
+    select(jobs.c.response, jobs.c.cancel, responses.c.principal)
+    .join(responses, responses.c.pk == jobs.c.response)
+    .where(jobs.c.id == bindparam("id"), jobs.c.owner == bindparam("owner"))
+    .with_for_update()
+)
+_UNTELL: Final = delete(events).where(
+    events.c.response == bindparam("response"), events.c.number >= bindparam("number")
+)

@@ -4,18 +4,20 @@ A transaction runs whole in a worker thread: SQLite has nothing to wait for but 
 go to a thread and back for each statement, as its asynchronous drivers do, takes twice the CPU.
 So it is also never cut in the middle by a cancellation, with the file's lock held.
 
-Readers never wait for writers (WAL). Writers of one process queue up in its own line, which is
-fair and can be left; those of several processes wait for each other inside SQLite.
+Readers never wait for writers (WAL). Writers of one process stand in a line, which is fair and can
+be left; whoever is its head writes for all that wait, since the disk is waited for once in a
+commit, however much is in it. Those of several processes wait for each other inside SQLite.
 
 Below: SQLAlchemy. Above: `sql`. Not here: what is kept.
 """
 
 import os
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import anyio
 from anyio import to_thread
@@ -31,6 +33,8 @@ PATIENCE: Final = 30.0
 """Seconds to wait for another process's transaction."""
 
 _READERS: Final = 4
+_BATCH: Final = 64
+"""Works in one transaction."""
 _PAGES: Final = 1000
 """Pages (of 4 KiB) that are given back to the file system at a time."""
 
@@ -41,6 +45,16 @@ _SETTINGS: Final = (
     "PRAGMA synchronous = FULL",
     "PRAGMA temp_store = MEMORY",
 )
+
+
+@dataclass(slots=True, eq=False)
+class _Wish:
+    """Something to be written, and what became of it."""
+
+    work: Callable[[Connection], object]
+    result: object = None
+    error: BaseException | None = None
+    done: bool = False
 
 
 class SqliteDatabase:
@@ -62,6 +76,7 @@ class SqliteDatabase:
         self._threads = anyio.CapacityLimiter(_READERS + 1)
         self._readers = anyio.Semaphore(_READERS)
         self._writer = anyio.Lock()
+        self._line: list[_Wish] = []
         self._opening = anyio.Lock()
         self._open = False
         self._closed = False
@@ -79,14 +94,42 @@ class SqliteDatabase:
             return await self._run(run)
 
     async def write(self, work: Callable[[Connection], _T]) -> _T:
-        """Change something, whole or not at all. Once it returns, it is on the disk."""
+        """Change something, whole or, where `work` raises, not at all. `work` runs in another
+        thread, maybe in one transaction with others' works. Once this returns, it is on the disk.
+        """
+        wish = _Wish(work)
+        self._line.append(wish)
+        try:
+            async with self._writer:
+                if not wish.done:
+                    batch, self._line = self._line[:_BATCH], self._line[_BATCH:]
+                    await self._run(lambda: self._write_all(batch))
+        except BaseException:
+            if wish in self._line:
+                self._line.remove(wish)
+            raise
+        if wish.error is not None:
+            raise wish.error
+        return cast("_T", wish.result)
 
-        def run() -> _T:
+    def _write_all(self, batch: Sequence["_Wish"]) -> None:
+        """Fulfil wishes in one transaction. One that fails takes back only what it did."""
+        try:
             with self._writes.begin() as connection:
-                return work(connection)
-
-        async with self._writer:
-            return await self._run(run)
+                for wish in batch:
+                    try:
+                        with connection.begin_nested() if len(batch) > 1 else nullcontext():
+                            wish.result = wish.work(connection)
+                    except Exception as error:
+                        wish.error = error
+                        if len(batch) == 1:
+                            connection.rollback()
+        except BaseException as error:
+            for wish in batch:
+                wish.error = wish.error or error
+        finally:
+            for wish in batch:
+                wish.done = True
 
     async def scrub(self, *, shrink: bool) -> bool:
         """Remove what was deleted from the log, too, and give back some of the file's free pages.
