@@ -13,7 +13,17 @@ from typing import cast
 
 from antiphon.errors import AntiphonError, ConfigurationError
 
-from .options import ChatOptions, DemoOptions, Options, SandboxOptions, ServeOptions
+from .options import (
+    ChatOptions,
+    CheckOptions,
+    ConformanceOptions,
+    DemoOptions,
+    Options,
+    ReplayOptions,
+    RunOptions,
+    SandboxOptions,
+    ServeOptions,
+)
 from .parser import build_parser, parse
 from .prose import harmless
 
@@ -27,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments, without the program's name; None takes this process's own.
 
     Returns:
-        0 all is well; 1 it failed; 2 it was asked wrongly; 130 it was interrupted; 141 nobody
-        reads its output any more.
+        0 all is well; 1 it failed; 2 it was asked wrongly; 3 it waits for somebody; 130 it was
+        interrupted; 141 nobody reads its output any more.
 
     Raises:
         SystemExit: Help or the version was printed (0), or the arguments make no sense (2).
@@ -69,9 +79,25 @@ def run(options: Options) -> int:
         from .sandbox import sandbox
 
         return sandbox(options)
-    from .check import check
+    if isinstance(options, CheckOptions):
+        from .check import check
 
-    return check(options)
+        return check(options)
+    if isinstance(options, ConformanceOptions):
+        from .conformance import conformance
+
+        return conformance(options)
+    if isinstance(options, RunOptions):
+        from .run import run as run_agent
+
+        return run_agent(options)
+    if isinstance(options, ReplayOptions):
+        from .replay import replay
+
+        return replay(options)
+    from .trace import trace
+
+    return trace(options)
 
 
 def told(error: Exception, *, debug: bool) -> int:

@@ -1,6 +1,6 @@
-"""`module:app`: find a user's application and import it, with the user's folder last on the path.
+"""`module:name`: import a user's module, with the user's folder last on the path.
 
-Above: `serve`. Not here: what the application is.
+Above: `serve`, `target`. Not here: what the module is to hold.
 
 Last, because a folder's own `agents.py` or `tools/` would otherwise stand before the packages
 of that name that its modules import, such as openai-agents' `agents`.
@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, TypeAlias
 
 from antiphon.errors import ConfigurationError
@@ -24,9 +25,33 @@ def load(spec: str) -> Application:
     Raises:
         ConfigurationError: There is no such module, or no application of that name in it.
     """
+    module, path, found = look_up(spec, "app")
+    if not callable(found):
+        raise ConfigurationError(
+            f"expected an ASGI application named {path!r} in {where(module)}; "
+            f"got {'nothing' if found is None else type(found).__name__}: "
+            "write app = Provider(...), and name it module:app"
+        )
+    return found
+
+
+def look_up(spec: str, default: str) -> tuple[ModuleType, str, Any]:
+    """The module that `module:name` names, the name, and what it stands for (None: nothing).
+
+    Args:
+        spec: `module`, or `module:name`, or `module:name.attribute`.
+        default: The name if it is left out.
+
+    Raises:
+        ConfigurationError: There is no such module.
+    """
     name, _, path = spec.partition(":")
+    path = path or default
     if not name or name.endswith(".py") or os.sep in name:
-        raise ConfigurationError(f"expected module:app, such as app:app for app.py; got {spec!r}")
+        known = name.removesuffix(".py").rpartition(os.sep)[2] or "app"
+        raise ConfigurationError(
+            f"expected module:{default}, such as {known}:{path} for {known}.py; got {spec!r}"
+        )
     _folder_last(os.getcwd())
     try:
         module = importlib.import_module(name)
@@ -40,16 +65,14 @@ def load(spec: str) -> Application:
             "go to the folder that holds it"
         ) from error
     found: Any = module
-    for step in (path or "app").split("."):
+    for step in path.split("."):
         found = getattr(found, step, None)
-    if not callable(found):
-        where = getattr(module, "__file__", None) or name
-        raise ConfigurationError(
-            f"expected an ASGI application named {path or 'app'!r} in {where}; "
-            f"got {'nothing' if found is None else type(found).__name__}: "
-            "write app = Provider(...), and name it module:app"
-        )
-    return found
+    return module, path, found
+
+
+def where(module: ModuleType) -> str:
+    """Where a module is, for errors."""
+    return getattr(module, "__file__", None) or module.__name__
 
 
 def _folder_last(folder: str) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from .conformance_parser import ConformanceOptions
+
 Api: TypeAlias = Literal["auto", "responses", "chat"]
 """What a server speaks: the Responses API, Chat Completions, or whichever it answers to."""
 
@@ -104,5 +106,72 @@ class SandboxOptions:
     json: bool = False
 
 
-Options: TypeAlias = DemoOptions | ChatOptions | ServeOptions | CheckOptions | SandboxOptions
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """`antiphon run`.
+
+    Attributes:
+        target: What to run, as `module:name`.
+        text: What to say; `-` reads it from standard input.
+        items: A file of items, or a run file, to go on with.
+        record: Where the run file goes.
+        json: Print the response as JSON.
+        quiet: Show nothing while it goes on.
+        approve: Requests that are approved, by id.
+        refuse: Requests that are refused, by id.
+        reason: Why they are refused, in words for the model.
+    """
+
+    target: str
+    text: str | None
+    items: str | None
+    record: str | None
+    json: bool
+    quiet: bool
+    approve: Sequence[str]
+    refuse: Sequence[str]
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """`antiphon replay`.
+
+    Attributes:
+        file: The run file.
+        target: What to drive, as `module:name`; None takes what was recorded.
+        live_tools: Whether tools really run.
+    """
+
+    file: str
+    target: str | None
+    live_tools: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TraceOptions:
+    """`antiphon trace`.
+
+    Attributes:
+        file: The run file.
+        prices: A file of prices, by model.
+        json: Print JSON.
+    """
+
+    file: str
+    prices: str | None
+    json: bool
+
+
+Options: TypeAlias = (
+    DemoOptions
+    | ChatOptions
+    | ServeOptions
+    | CheckOptions
+    | ConformanceOptions
+    | SandboxOptions
+    | RunOptions
+    | ReplayOptions
+    | TraceOptions
+)
 """What a command line asks for."""

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from antiphon import __version__
 
+from .conformance_parser import add_conformance
 from .options import (
     ChatOptions,
     CheckOptions,
@@ -17,6 +18,7 @@ from .options import (
     Options,
     ServeOptions,
 )
+from .run_parser import add_runs
 from .sandbox_parser import EPILOG, add_actions
 
 _STYLE: Final[dict[str, Any]] = {
@@ -40,9 +42,14 @@ examples:
   antiphon serve app:app                         serve the Provider `app` of app.py
   antiphon serve --upstream http://localhost:11434/v1
   antiphon check http://localhost:11434/v1 --model qwen3
+  antiphon conformance http://localhost:8000/v1  does it speak Open Responses? rule by rule
+  antiphon run app:agent "Is it warm?" --record run.jsonl
+  antiphon trace run.jsonl                       what that run did, when, for how many tokens
+  antiphon replay run.jsonl                      would the code of today do the same?
   antiphon sandbox check                         see that code in a sandbox stays there
 
-exit codes: 0 all is well, 1 it failed, 2 it was asked wrongly, 130 it was interrupted
+exit codes: 0 all is well, 1 it failed, 2 it was asked wrongly, 3 it waits for somebody,
+130 it was interrupted
 """
 
 _DEMO = """\
@@ -105,6 +112,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_chat(commands)
     _add_serve(commands)
     _add_check(commands)
+    add_conformance(commands, command=_command)
+    add_runs(commands, command=_command)
     _add_sandbox(commands)
     return parser
 

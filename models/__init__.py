@@ -10,6 +10,12 @@ from .chat import (
 from .clients import (
     prefer_fast as prefer_fast,
 )
+from .count import (
+    Counts as Counts,
+)
+from .fallback import (
+    Fallback as Fallback,
+)
 from .model import (
     Model as Model,
     ModelRequest as ModelRequest,
@@ -19,6 +25,9 @@ from .names import (
 )
 from .responses import (
     ResponsesModel as ResponsesModel,
+)
+from .router import (
+    Router as Router,
 )
 from .scripted import (
     ScriptedModel as ScriptedModel,

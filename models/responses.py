@@ -25,6 +25,7 @@ from antiphon.items import (
     parse_event,
 )
 
+from .count import COUNTED, counted
 from .model import ModelRequest
 from .relay import Relay
 from .transport import Transport
@@ -154,22 +155,23 @@ class ResponsesModel:
             code="stream_cut",
         )
 
+    async def count(self, request: ModelRequest) -> int:
+        """How many tokens of input this sampling would be, as the server counts them.
+
+        Raises:
+            ModelError: The server was not reached, refused, or does not count (`cannot_count`).
+        """
+        options = {
+            field: value for field, value in self._options(request).items() if field in COUNTED
+        }
+        return await counted(self._transport, _joined(request, options), model=self._name)
+
     async def aclose(self) -> None:
         """Give back connections."""
         await self._transport.aclose()
 
     def _body(self, request: ModelRequest) -> bytes:
-        """The request as JSON. Items are written once a run and joined: history costs nothing."""
-        memo = request.memo
-        items: list[bytes] = []
-        for item in request.items:
-            written = memo.get(id(item))
-            if written is None:
-                written = memo[id(item)] = _written(item)
-            if written:
-                items.append(written)
-        head = to_json(self._options(request))
-        return b'%b,"input":[%b]}' % (head[:-1], b",".join(items))
+        return _joined(request, self._options(request))
 
     def _options(self, request: ModelRequest) -> Json:
         original = request.original
@@ -198,6 +200,20 @@ class ResponsesModel:
             for what in original.include or ()
             if what in _INCLUDE or (hosted and what.startswith(hosted))
         ]
+
+
+def _joined(request: ModelRequest, options: Json) -> bytes:
+    """The request as JSON. Items are written once a run and joined: history costs nothing."""
+    memo = request.memo
+    items: list[bytes] = []
+    for item in request.items:
+        written = memo.get(id(item))
+        if written is None:
+            written = memo[id(item)] = _written(item)
+        if written:
+            items.append(written)
+    head = to_json(options)
+    return b'%b,"input":[%b]}' % (head[:-1], b",".join(items))
 
 
 def checked_extra(extra: Mapping[str, Any] | None) -> Json:

@@ -17,6 +17,7 @@ from antiphon.items import Event, now
 
 from .chat import ChatModel
 from .clients import checked, client
+from .count import Counts, cannot_count
 from .loops import PerLoop
 from .model import Model, ModelRequest
 from .refused import refused, unreached, without
@@ -106,6 +107,13 @@ class _Named:
         async with aclosing(cast("Any", adapter.stream(request))) as events:
             async for event in events:
                 yield event
+
+    async def count(self, request: ModelRequest) -> int:
+        server = await self._servers.get()
+        adapter = await server.adapter(self._name)
+        if not isinstance(adapter, Counts):
+            raise cannot_count(self._name, "its server speaks Chat Completions, which cannot count")
+        return await adapter.count(request)
 
     async def aclose(self) -> None:
         """The connections are the upstream's, and shared."""

@@ -34,6 +34,7 @@ from .rate import Rate, Throttle
 from .responses import ResponsesApi
 from .store import MemoryStore, Store, store_of
 from .view import Dialect
+from .websocket import WebSocketDoor
 
 _DEFINITIONS: TypeAdapter[list[ToolDefinition]] = TypeAdapter(list[ToolDefinition])
 
@@ -143,7 +144,15 @@ class Provider:
             keep_alive=keep_alive,
             throttle=Throttle(rate or Rate()),
         )
+        socket = WebSocketDoor(
+            keys=self._keys,
+            desk=self._desk,
+            dialect=manner.dialect,
+            max_body=max_body,
+            throttle=manner.throttle,
+        )
         self._endpoints: list[Endpoints] = [
+            socket,
             ResponsesApi(self._desk, self._background, manner),
             ConversationsApi(self._desk, manner),
         ]

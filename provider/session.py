@@ -12,7 +12,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import anyio
@@ -29,6 +29,7 @@ from .continuation import Continuation
 from .envelope import Envelope
 from .opened import Desk
 from .problem import Problem
+from .rate import Rate, Throttle
 from .turn import Turn
 
 WAITING: Final = 32
@@ -50,11 +51,13 @@ class Terms:
         max_body: Bytes that a message may have.
         seconds: How long the connection may last.
         stalled: Seconds after which a client that takes nothing has left.
+        throttle: How many responses each principal may ask for.
     """
 
     max_body: int
     seconds: float
     stalled: float = STALLED_SECONDS
+    throttle: Throttle = field(default_factory=lambda: Throttle(Rate()))
 
 
 class Session:
@@ -186,15 +189,19 @@ class Session:
         request = CreateResponse.parse(body)
         if envelope.generate is False:
             _nothing_to_run(request)
-        turn = await Turn.begin(
-            self._desk, request, principal=self._principal, view=self._caller.view(request)
-        )
+        release = self._terms.throttle.take(self._principal)
+        try:
+            turn = await Turn.begin(
+                self._desk, request, principal=self._principal, view=self._caller.view(request)
+            )
 
-        async def write(events: Sequence[bytes]) -> None:
-            await self._write(_laned(events, envelope.lane))
+            async def write(events: Sequence[bytes]) -> None:
+                await self._write(_laned(events, envelope.lane))
 
-        await (turn.warm_up(write) if envelope.generate is False else turn.tell(write))
-        return turn
+            await (turn.warm_up(write) if envelope.generate is False else turn.tell(write))
+            return turn
+        finally:
+            release()
 
     def _forget(self, envelope: Envelope | None) -> None:
         """What a turn wanted to go on from is gone when the turn fails, as the standard says."""

@@ -28,6 +28,7 @@ from antiphon.items import (
     Event,
     FileSearchCall,
     Handoff,
+    InputText,
     Item,
     ItemAdded,
     ItemDone,
@@ -35,6 +36,8 @@ from antiphon.items import (
     McpApprovalRequest,
     McpCall,
     McpServerTool,
+    Message,
+    OutputText,
     ProviderFunction,
     Reasoning,
     ReasoningDelta,
@@ -105,7 +108,7 @@ class View:
 
     def page(self, items: Sequence[Item], *, has_more: bool) -> Json:
         """Some items of a list, as the wire has a list."""
-        data = [self.item(item).model_dump(mode="json") for item in items]
+        data = [_listed(self.item(item)).model_dump(mode="json") for item in items]
         return {
             "object": "list",
             "data": data,
@@ -113,6 +116,17 @@ class View:
             "last_id": data[-1]["id"] if data else None,
             "has_more": has_more,
         }
+
+
+def _listed(item: Item) -> Item:
+    """An item as lists have it: a message with a status, and its text as a part."""
+    if not isinstance(item, Message):
+        return item
+    content = item.content
+    if isinstance(content, str):
+        said = item.role == "assistant"
+        content = [OutputText(text=content) if said else InputText(text=content)]
+    return item.model_copy(update={"content": content, "status": item.status or "completed"})
 
 
 class Viewer:

@@ -21,6 +21,7 @@ from antiphon.errors import RequestError
 from .auth import Keys
 from .caller import Caller
 from .problem import Problem
+from .rate import Rate, Throttle
 from .respond import Desk
 from .session import STALLED_SECONDS, Session, Terms
 from .view import Dialect
@@ -39,6 +40,7 @@ class WebSocketDoor:
         max_body: Bytes that a message may have.
         seconds: How long a connection may last.
         stalled: Seconds after which a client that takes nothing has left.
+        throttle: How many responses each principal may ask for; none is held by default.
     """
 
     def __init__(
@@ -50,11 +52,17 @@ class WebSocketDoor:
         max_body: int = 64 * 1024 * 1024,
         seconds: float = CONNECTION_SECONDS,
         stalled: float = STALLED_SECONDS,
+        throttle: Throttle | None = None,
     ) -> None:
         self._keys = keys
         self._desk = desk
         self._dialect: Dialect | None = dialect
-        self._terms = Terms(max_body=max_body, seconds=seconds, stalled=stalled)
+        self._terms = Terms(
+            max_body=max_body,
+            seconds=seconds,
+            stalled=stalled,
+            throttle=throttle or Throttle(Rate()),
+        )
 
     def routes(self) -> list[WebSocketRoute]:
         """Where it stands."""

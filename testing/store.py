@@ -1,52 +1,24 @@
 """Conformance of stores: any `Store`, held to what the provider relies on.
 
-`check_store` puts a store through every rule: owners, items, deletion, histories, concurrency,
-and that what comes back is what was kept. It raises AssertionError with what was expected and
-what came. Source: the Protocol `antiphon.provider.Store`.
+`check_store` puts a store through every rule: owners, items, deletion, histories, approvals,
+responses in the making, conversations, concurrency, and that what comes back is what was kept.
+`check_durable_store` does the same through several handles on one database, and closes it
+between. They raise AssertionError with what was expected and what came. Source: the Protocol
+`antiphon.provider.Store`.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from dataclasses import replace
 
 import anyio
 
-from antiphon.items import ITEM, Item, Message, Response, ToolCall, user
-from antiphon.provider import Record, Store
+from antiphon.items import Item, Message, ToolCall
+from antiphon.provider import Store
 
-MakeStore = Callable[[], Awaitable[Store]]
-"""Makes an empty store of its own for each check."""
-
-OWNER, OTHER = "alice", "mallory"
-
-
-def record_of(
-    name: str, *, principal: str = OWNER, before: str | None = None, text: str = "answer"
-) -> Record:
-    """A stored response: `resp_{name}`, with items `msg_{name}` and `tc_{name}`."""
-    call = ToolCall(
-        id=f"tc_{name}", status="completed", name="f", arguments='{"a":1}', output="\u2713 done"
-    )
-    said = ITEM.validate_python(
-        {
-            "type": "message",
-            "id": f"msg_{name}",
-            "status": "completed",
-            "role": "assistant",
-            "content": [{"type": "output_text", "text": text, "annotations": [], "x_new": [1]}],
-            "x_unknown": {"kept": None},
-        }
-    )
-    response = Response(
-        id=f"resp_{name}",
-        created_at=1,
-        status="completed",
-        model="m",
-        previous_response_id=before,
-        output=[call, said],
-        metadata={"k": "v"},
-    )
-    view: dict[str, Any] = {"dialect": "openai", "extensions": False, "include": ["x"]}
-    return Record(principal, response, [user(f"question {name}")], view)
+from .store_approvals import APPROVALS
+from .store_conversations import CONVERSATIONS
+from .store_durable import check_durable_store as check_durable_store
+from .store_jobs import JOBS
+from .store_kit import OTHER, OWNER, MakeStore as MakeStore, record_of as record_of, same
 
 
 async def check_store(make: MakeStore) -> None:
@@ -55,15 +27,7 @@ async def check_store(make: MakeStore) -> None:
     Args:
         make: Makes an empty store; each is closed, and closing twice is no error.
     """
-    for check in (
-        _keeps_what_it_is_given,
-        _hides_what_is_anothers,
-        _finds_items,
-        _deletes,
-        _replaces,
-        _serves_many_at_once,
-        _makes_no_room_at_anothers_cost,
-    ):
+    for check in (*RESPONSES, *APPROVALS, *JOBS, *CONVERSATIONS):
         store = await make()
         try:
             await check(store)
@@ -80,7 +44,7 @@ async def _keeps_what_it_is_given(store: Store) -> None:
     assert found is not None, "expected what was saved; got None"
     assert found.principal == OWNER, f"expected {OWNER}, got {found.principal}"
     assert found.response.to_json() == record.response.to_json(), "the response has changed"
-    assert [item.to_json() for item in found.given] == [item.to_json() for item in record.given]
+    same(found.given, record.given, "the input")
     assert found.view == record.view, f"expected {record.view}, got {found.view}"
     kinds = [type(item) for item in found.response.output]
     assert kinds == [ToolCall, Message], f"expected items of their own classes, got {kinds}"
@@ -145,6 +109,45 @@ async def _serves_many_at_once(store: Store) -> None:
     assert kept == [name for name in names if not name.endswith("0")], f"got {kept}"
 
 
+async def _tells_a_chain(store: Store) -> None:
+    turns = [record_of(f"c{at}", before=f"resp_c{at - 1}" if at else None) for at in range(12)]
+    for record in turns:
+        await store.save(record)
+    await store.save(record_of("branch", before="resp_c3"))
+    said = [item for record in turns for item in (*record.given, *record.response.output)]
+    whole = await store.chain("resp_c11", principal=OWNER)
+    same(whole.items, said, "a chain of twelve")
+    assert whole.missing is None, f"expected a whole chain, {whole.missing} is missing"
+    part = await store.chain("resp_c3", principal=OWNER)
+    same(part.items, said[: 4 * 3], "a chain up to its fourth response")
+    same((await store.chain("resp_branch", principal=OWNER)).items[: 4 * 3], part.items, "a branch")
+
+
+async def _says_where_a_chain_breaks(store: Store) -> None:
+    for at in range(5):
+        await store.save(record_of(f"c{at}", before=f"resp_c{at - 1}" if at else None))
+    await store.save(record_of("c2", principal=OTHER))
+    assert await store.delete("resp_c2", principal=OWNER)
+    broken = await store.chain("resp_c4", principal=OWNER)
+    assert broken.missing == "resp_c2", f"expected resp_c2 to be missing, got {broken.missing}"
+    for principal, response_id in (OTHER, "resp_c0"), (OWNER, "resp_none"), (OWNER, ""):
+        none = await store.chain(response_id, principal=principal)
+        assert none.items == [], "another's or absent items were told"
+        assert none.missing == response_id, f"expected {response_id}, got {none.missing}"
+
+
+async def _keeps_a_response_without_items(store: Store) -> None:
+    record = record_of("a")
+    record.response.output = []
+    await store.save(replace(record, given=[]))
+    await store.save(record_of("b", before="resp_a"))
+    found = await store.load("resp_a", principal=OWNER)
+    assert found is not None, "expected what was saved; got None"
+    assert (found.given, found.response.output) == ([], []), f"expected nothing, got {found}"
+    chain = await store.chain("resp_b", principal=OWNER)
+    assert (len(chain.items), chain.missing) == (3, None), f"got {chain}"
+
+
 async def _makes_no_room_at_anothers_cost(store: Store) -> None:
     await store.save(record_of("a"))
     for number in range(100):
@@ -155,3 +158,17 @@ async def _makes_no_room_at_anothers_cost(store: Store) -> None:
 
 async def _item(store: Store, item_id: str | None) -> Item | None:
     return await store.item(item_id or "", principal=OWNER)
+
+
+RESPONSES = (
+    _keeps_what_it_is_given,
+    _hides_what_is_anothers,
+    _finds_items,
+    _deletes,
+    _replaces,
+    _tells_a_chain,
+    _says_where_a_chain_breaks,
+    _keeps_a_response_without_items,
+    _serves_many_at_once,
+    _makes_no_room_at_anothers_cost,
+)

@@ -1,4 +1,8 @@
-"""Where responses are kept. Below: items. Above: `provider.respond`."""
+"""Where responses, approvals, responses in the making and conversations are kept.
+
+`Store` is the seam; `MemoryStore` and `SqlStore` are its two sides. Below: items. Above: the rest
+of `provider`. Not here: who may ask for what, and what a client sees of it.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -102,15 +102,22 @@ class SqliteDatabase:
         try:
             async with self._writer:
                 if not wish.done:
-                    batch, self._line = self._line[:_BATCH], self._line[_BATCH:]
-                    await self._run(lambda: self._write_all(batch))
-        except BaseException:
-            if wish in self._line:
+                    await self._write_line()
+        finally:
+            if wish in self._line:  # it was not to be, or nobody waits for it any more
                 self._line.remove(wish)
-            raise
         if wish.error is not None:
             raise wish.error
         return cast("_T", wish.result)
+
+    async def _write_line(self) -> None:
+        """Write for those who wait; where nothing is begun, they stay in the line."""
+        await self.open()
+        batch, self._line = self._line[:_BATCH], self._line[_BATCH:]
+        try:
+            await self._run(lambda: self._write_all(batch))
+        finally:
+            self._line[:0] = [wish for wish in batch if not wish.done]
 
     def _write_all(self, batch: Sequence["_Wish"]) -> None:
         """Fulfil wishes in one transaction. One that fails takes back only what it did."""

@@ -197,14 +197,13 @@ async def test_a_websocket_is_closed_politely() -> None:
     async def receive() -> Message:
         return {"type": "websocket.connect"}
 
-    for path in "/v1/responses", "/nowhere":
-        one.scope["path"] = path
-        await provider()(one.scope, receive, send)
+    one.scope["path"] = "/nowhere"
+    await provider()(one.scope, receive, send)
     assert {message["type"] for message in sent} <= {
         "websocket.close",
         "websocket.http.response.start",
     }
-    assert len(sent) >= 2
+    assert len(sent) >= 1
 
 
 @tool
@@ -232,7 +231,7 @@ async def weather() -> str:
         ({"models": [ScriptedModel([])], "tools": [Closing(), Closing()]}, "two tools are named"),
         ({"models": [ScriptedModel([])], "default_tools": [{"type": 5}]}, "default_tools"),
         ({"models": [ScriptedModel([])], "default_tools": ["x"]}, "default_tools"),
-        ({"models": [ScriptedModel([])], "store": "sqlite:///x"}, "expected a Store"),
+        ({"models": [ScriptedModel([])], "store": 5}, "expected a Store"),
     ],
 )
 def test_a_provider_that_cannot_work_says_so_at_once(options: Any, words: str) -> None:

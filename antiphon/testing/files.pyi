@@ -1,0 +1,1 @@
+from testing.files import *

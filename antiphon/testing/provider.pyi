@@ -1,0 +1,1 @@
+from testing.provider import *
