@@ -23,7 +23,7 @@ from antiphon.tools import HostedTool, Offer, Price
 
 from .admit import MAX_ITEMS
 from .auth import Keys
-from .background import Background
+from .background import LEASE, Background
 from .catalogue import Catalogue, Upstream
 from .conversations import ConversationsApi
 from .door import Door, guarded, refuse
@@ -79,6 +79,8 @@ class Provider:
         keep_alive: Seconds of silence after which a line is kept alive.
         prices: What models cost, by name, for budgets that count money.
         rate: How many responses each principal may ask for.
+        lease_seconds: How long a background response waits for a process that died, before
+            another goes on with it.
         new_ids: Makes the source of ids of each response; seed it for repeatable runs.
         clock: Gives seconds since 1970.
 
@@ -107,11 +109,12 @@ class Provider:
         keep_alive: float = KEEP_ALIVE_SECONDS,
         prices: Mapping[str, Price] | None = None,
         rate: Rate | None = None,
+        lease_seconds: float = LEASE,
         new_ids: Callable[[], Ids] = Ids,
         clock: Clock = now,
     ) -> None:
         _whole(max_body=max_body, max_items=max_items, max_turns=max_turns)
-        _positive(body_seconds=body_seconds, keep_alive=keep_alive)
+        _positive(body_seconds=body_seconds, keep_alive=keep_alive, lease_seconds=lease_seconds)
         catalogue = Catalogue(
             models=_checked(models, Model, "models"),
             agents=_checked(agents, Agent, "agents"),
@@ -134,7 +137,7 @@ class Provider:
             clock=clock,
         )
         self._lasting = not isinstance(self._desk.store, MemoryStore)
-        self._background = Background(self._desk)
+        self._background = Background(self._desk, lease=lease_seconds)
         manner = Manner(
             keys=self._keys,
             dialect=_spoken(dialect),
@@ -210,7 +213,7 @@ class Provider:
             await self.aclose()
 
     async def _models(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._keys.principal(scope)
+        await self._keys.principal(scope)
         created = int(self._desk.clock())
         listed = [
             {"id": name, "object": "model", "created": created, "owned_by": "antiphon"}

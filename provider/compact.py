@@ -110,7 +110,7 @@ class Compact:
 
     async def _compact(self, scope: Scope, receive: Receive, send: Send) -> None:
         manner = self._manner
-        sealing = Sealing(self._seal, manner.principal(scope))
+        sealing = Sealing(self._seal, await manner.principal(scope))
         caller = manner.caller(scope)
         request = parse_body(CompactRequest, await manner.body(scope, receive)).asked()
         self._check()

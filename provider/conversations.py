@@ -72,7 +72,7 @@ class ConversationsApi:
         ]
 
     async def _create(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = self._manner.principal(scope)
+        principal = await self._manner.principal(scope)
         asked = parse_body(NewConversation, await self._manner.body(scope, receive))
         items = await self._admitted(asked.items or (), scope, principal)
         made = Conversation(
@@ -85,11 +85,11 @@ class ConversationsApi:
         await JSONResponse(_shown(made))(scope, receive, send)
 
     async def _retrieve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = await self._found(scope, self._manner.principal(scope))
+        found = await self._found(scope, await self._manner.principal(scope))
         await JSONResponse(_shown(found))(scope, receive, send)
 
     async def _update(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = self._manner.principal(scope)
+        principal = await self._manner.principal(scope)
         asked = parse_body(NewMetadata, await self._manner.body(scope, receive))
         named = _id(scope)
         changed = await self._desk.store.update_conversation(
@@ -100,7 +100,7 @@ class ConversationsApi:
         await JSONResponse(_shown(changed))(scope, receive, send)
 
     async def _delete(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = self._manner.principal(scope)
+        principal = await self._manner.principal(scope)
         named = _id(scope)
         if not await self._desk.store.delete_conversation(named, principal=principal):
             raise no_conversation(named, param="id")
@@ -108,7 +108,7 @@ class ConversationsApi:
         await JSONResponse(gone)(scope, receive, send)
 
     async def _items(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = self._manner.principal(scope)
+        principal = await self._manner.principal(scope)
         query = QueryParams(scope["query_string"])
         view = self._view(scope, query)
         named = _id(scope)
@@ -118,7 +118,7 @@ class ConversationsApi:
         await JSONResponse(view.page(page.items, has_more=page.has_more))(scope, receive, send)
 
     async def _append(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = self._manner.principal(scope)
+        principal = await self._manner.principal(scope)
         view = self._view(scope, QueryParams(scope["query_string"]))
         asked = parse_body(NewItems, await self._manner.body(scope, receive))
         items = await self._admitted(asked.items, scope, principal)
@@ -129,7 +129,7 @@ class ConversationsApi:
         await JSONResponse(view.page(added, has_more=False))(scope, receive, send)
 
     async def _item(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = self._manner.principal(scope)
+        principal = await self._manner.principal(scope)
         view = self._view(scope, QueryParams(scope["query_string"]))
         named = (await self._found(scope, principal)).id
         item_id: str = scope["path_params"]["item_id"]
@@ -139,7 +139,7 @@ class ConversationsApi:
         await JSONResponse(view.item(item).model_dump(mode="json"))(scope, receive, send)
 
     async def _delete_item(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = self._manner.principal(scope)
+        principal = await self._manner.principal(scope)
         found = await self._found(scope, principal)
         item_id: str = scope["path_params"]["item_id"]
         if not await self._desk.store.delete_item(found.id, item_id, principal=principal):

@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from antiphon.errors import RequestError
 
+from .access import Access
 from .problem import Problem
 
 Handler: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -46,12 +47,14 @@ class Door:
 async def guarded(handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
     """Run a handler with a request id on its answer, and its errors told on the wire."""
     started = False
-    request_id = _request_id(scope)
+    request_id = request_id_of(scope)
+    access = Access(scope, request_id.decode())
 
     async def tagged(message: Message) -> None:
         nonlocal started
         if message["type"] == "http.response.start":
             started = True
+            access.status = message["status"]
             message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
         await send(message)
 
@@ -64,6 +67,8 @@ async def guarded(handler: Handler, scope: Scope, receive: Receive, send: Send) 
         if started:
             raise  # the answer has begun and cannot be taken back; the server cuts the line
         await problem.answer()(scope, receive, tagged)
+    finally:
+        access.end()
 
 
 def refuse(status: int, message: str) -> Handler:
@@ -76,7 +81,7 @@ def refuse(status: int, message: str) -> Handler:
     return handler
 
 
-def _request_id(scope: Scope) -> bytes:
+def request_id_of(scope: Scope) -> bytes:
     """The client's own request id where it is sane, or a new one."""
     given = Headers(scope=scope).get("x-request-id", "")
     if 0 < len(given) <= 128 and given.isascii() and given.isprintable():

@@ -87,7 +87,7 @@ class FilesApi:
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
         from .files_form import MAX_OVERHEAD, Form  # the parser is an extra's
 
-        principal = self._keys.principal(scope)
+        principal = await self._keys.principal(scope)
         headers = Headers(scope=scope)
         if self._keys.open:
             _check_origin(headers)
@@ -109,7 +109,7 @@ class FilesApi:
         await JSONResponse(_shown(file))(scope, receive, send)
 
     async def _list(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = self._keys.principal(scope)
+        principal = await self._keys.principal(scope)
         query = QueryParams(scope["query_string"])
         after = query.get("after")
         page = await self._files.page(
@@ -131,7 +131,7 @@ class FilesApi:
         await JSONResponse(listed)(scope, receive, send)
 
     async def _retrieve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = self._keys.principal(scope)
+        principal = await self._keys.principal(scope)
         file_id: str = scope["path_params"]["id"]
         file = await self._files.load(file_id, principal=principal)
         if file is None:
@@ -139,7 +139,7 @@ class FilesApi:
         await JSONResponse(_shown(file))(scope, receive, send)
 
     async def _delete(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = self._keys.principal(scope)
+        principal = await self._keys.principal(scope)
         file_id: str = scope["path_params"]["id"]
         if not await self._files.delete(file_id, principal=principal):
             raise no_file(file_id)
@@ -147,7 +147,7 @@ class FilesApi:
         await JSONResponse(gone)(scope, receive, send)
 
     async def _content(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = self._keys.principal(scope)
+        principal = await self._keys.principal(scope)
         file_id: str = scope["path_params"]["id"]
         async with self._files.open(file_id, principal=principal) as content:
             if content is None:

@@ -39,13 +39,13 @@ class Manner:
     keep_alive: float
     throttle: Throttle = field(default_factory=lambda: Throttle(Rate()))
 
-    def principal(self, scope: Scope) -> str:
+    async def principal(self, scope: Scope) -> str:
         """Whose request this is.
 
         Raises:
-            RequestError: 401, 403; nobody's that is known here.
+            RequestError: 401, 403, 503; nobody's that is known here.
         """
-        return self.keys.principal(scope)
+        return await self.keys.principal(scope)
 
     def caller(self, scope: Scope) -> Caller:
         """How its client is spoken to.

@@ -51,7 +51,7 @@ class ResponsesApi:
         ]
 
     async def _create(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = self._manner.principal(scope)
+        principal = await self._manner.principal(scope)
         request = CreateResponse.parse(await self._manner.body(scope, receive))
         view = self._manner.caller(scope).view(request)
         release = self._manner.throttle.take(principal)
@@ -85,7 +85,7 @@ class ResponsesApi:
         await JSONResponse(shown.model_dump(mode="json"))(scope, receive, send)
 
     async def _retrieve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = self._manner.principal(scope)
+        principal = await self._manner.principal(scope)
         caller = self._manner.caller(scope)
         query = QueryParams(scope["query_string"])
         include, after = included(query), _after(query)
@@ -105,7 +105,7 @@ class ResponsesApi:
         await self._show(record, view, scope, receive, send)
 
     async def _cancel(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = self._manner.principal(scope)
+        principal = await self._manner.principal(scope)
         caller = self._manner.caller(scope)
         record = await self._stored(scope, principal)
         if not record.response.background:
@@ -120,7 +120,7 @@ class ResponsesApi:
         await self._show(record, view, scope, receive, send)
 
     async def _delete(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = self._manner.principal(scope)
+        principal = await self._manner.principal(scope)
         self._manner.caller(scope)
         record = await self._stored(scope, principal)
         if record.response.background:
@@ -131,7 +131,7 @@ class ResponsesApi:
         await JSONResponse(gone)(scope, receive, send)
 
     async def _input_items(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = self._manner.principal(scope)
+        principal = await self._manner.principal(scope)
         caller = self._manner.caller(scope)
         query = QueryParams(scope["query_string"])
         paging, include = Paging.of(query), included(query)

@@ -67,7 +67,7 @@ class InputTokens:
 
     async def _count(self, scope: Scope, receive: Receive, send: Send) -> None:
         manner = self._manner
-        sealing = Sealing(self._seal, manner.principal(scope))
+        sealing = Sealing(self._seal, await manner.principal(scope))
         caller = manner.caller(scope)
         request = CreateResponse.parse(await manner.body(scope, receive))
         number = await count(

@@ -72,7 +72,7 @@ class WebSocketDoor:
         """One connection, from its handshake on."""
         headers = Headers(scope=scope)
         try:
-            principal = self._keys.principal(scope)
+            principal = await self._keys.principal(scope)
             if self._keys.open:
                 _own_pages_only(headers)
             caller = Caller.of(headers, dialect=self._dialect)

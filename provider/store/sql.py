@@ -46,10 +46,10 @@ class SqlStore:
     stay until they are deleted, with the items in them. Old responses and expired approvals are
     swept by writers, a hundred in each step, and are as good as absent before that.
 
-    What is deleted is overwritten with zeros in the file. `delete` and `delete_conversation`
-    remove it from SQLite's log (`-wal`) too before they return, unless somebody reads at that
-    moment; then, and for what is swept, the next sweep does. A file system or disk that keeps
-    old blocks, and backups, are out of reach here.
+    What is deleted is overwritten with zeros in the file. Deleting methods and sweeps remove it
+    from SQLite's log (`-wal`), too, before they return, unless somebody reads for longer than half
+    a second; then the next sweep does. A file system or disk that keeps old blocks, and backups,
+    are out of reach here.
 
     Args:
         url: `sqlite+aiosqlite:///` and the path of a file, which is made for this user alone. It

@@ -32,6 +32,9 @@ _T = TypeVar("_T")
 PATIENCE: Final = 30.0
 """Seconds to wait for another process's transaction."""
 
+_READER_SECONDS: Final = 0.5
+"""Seconds to wait for who reads what was deleted meanwhile; writers wait, too."""
+
 _READERS: Final = 4
 _BATCH: Final = 64
 """Works in one transaction."""
@@ -152,8 +155,12 @@ class SqliteDatabase:
             with suppress(sqlite3.OperationalError), _outside(self._engine) as driver:
                 if shrink:  # a script, since that is run to its end, page by page
                     driver.executescript(f"PRAGMA incremental_vacuum({_PAGES})")
-                busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                return not busy
+                driver.execute(f"PRAGMA busy_timeout = {_READER_SECONDS * 1000:.0f}")
+                try:
+                    busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                    return not busy
+                finally:
+                    driver.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000:.0f}")
             return False
 
         async with self._writer:

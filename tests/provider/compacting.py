@@ -59,7 +59,7 @@ def mounted(
         options["seal_keys"] = seal_keys
         return Provider(**options)
     app: Any = Provider(**options)
-    manner = app._endpoints[0]._manner
+    manner = next(each._manner for each in app._endpoints if hasattr(each, "_manner"))
     terms: dict[str, Any] = {"desk": app._desk, "seal": Seal(seal_keys), "manner": manner}
     routes = [*Compact(**terms).routes(), *InputTokens(**terms, seat=_seat).routes()]
     return Router(routes=[*routes, Mount("/", app)])

@@ -176,6 +176,22 @@ async def test_what_is_swept_is_nowhere_in_the_files(tmp_path: Path) -> None:
     await store.aclose()
 
 
+async def test_what_a_reader_holds_on_to_is_removed_by_the_next_sweep(tmp_path: Path) -> None:
+    clock = Time()
+    store = SqlStore(url_of(tmp_path), clock=clock)
+    await store.save(record_of("a", text=SECRET))
+    with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as reader:
+        reader.execute("begin")
+        assert reader.execute("select count(*) from antiphon_items").fetchone() == (3,)
+        assert await store.delete("resp_a", principal="alice") is True
+        assert await store.load("resp_a", principal="alice") is None
+        assert written(tmp_path, SECRET) != [], "or this test holds nothing"
+    clock.at += 60
+    await store.save(record_of("b"))
+    assert written(tmp_path, SECRET) == []
+    await store.aclose()
+
+
 async def test_room_is_given_back(tmp_path: Path) -> None:
     clock = Time()
     store = SqlStore(url_of(tmp_path), clock=clock, max_age=DAY)
