@@ -6,7 +6,9 @@ Provider. Not here: turns and tools; this room moves bytes and stores what was f
 
 from typing import TYPE_CHECKING, Any
 
+from .access import RequestIds as RequestIds
 from .app import Provider as Provider
+from .auth import KeyLookup as KeyLookup
 from .catalogue import Upstream as Upstream
 from .file_store import (
     Content as Content,
@@ -16,6 +18,10 @@ from .file_store import (
     Upload as Upload,
 )
 from .files_disk import DiskFiles as DiskFiles
+from .keys import (
+    keys_from_environment as keys_from_environment,
+    keys_from_file as keys_from_file,
+)
 from .rate import Rate as Rate, Throttle as Throttle
 from .store import (
     Approval as Approval,

@@ -13,7 +13,7 @@ import anyio
 from pydantic import TypeAdapter, ValidationError
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route, Router
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from antiphon.agents import Agent, Workflow
 from antiphon.errors import ConfigurationError
@@ -22,14 +22,18 @@ from antiphon.models import Model
 from antiphon.tools import HostedTool, Offer, Price
 
 from .admit import MAX_ITEMS
-from .auth import Keys
+from .auth import KeyLookup, Keys
 from .background import LEASE, Background
 from .catalogue import Catalogue, Upstream
 from .conversations import ConversationsApi
+from .cors import crossing
+from .desk import Desk
 from .door import Door, guarded, refuse
+from .file_store import FileStore
+from .files import FilesApi
+from .files_disk import DiskFiles
 from .line import KEEP_ALIVE_SECONDS
 from .manner import Manner
-from .opened import Desk
 from .rate import Rate, Throttle
 from .responses import ResponsesApi
 from .store import MemoryStore, Store, store_of
@@ -65,9 +69,11 @@ class Provider:
         workflows: Workflows, likewise; the models of their agents are for their owner to close.
         tools: What can be run here: `@tool` functions and hosted tools. Requests ask for them.
         upstream: Where model names lead that are none of these.
-        api_keys: Key -> principal. Without keys only this machine is served.
+        api_keys: Key -> principal, or a function (async, or run in a thread) that gives a key's
+            principal or None. Without keys only this machine is served.
         store: Where responses are kept: a Store, or the URL of a database such as
             `sqlite+aiosqlite:///antiphon.db`; the newest in memory by default.
+        files: Where uploads are kept; by default in a temporary folder, as long as this lives.
         store_by_default: Whether a request that does not say `store` is stored.
         default_tools: Tool definitions that every request to a model gets.
         dialect: Whose reasoning event names all clients get; by default each its own.
@@ -79,6 +85,7 @@ class Provider:
         keep_alive: Seconds of silence after which a line is kept alive.
         prices: What models cost, by name, for budgets that count money.
         rate: How many responses each principal may ask for.
+        cors: Origins, such as https://app.example, whose web pages may call this; by default none.
         lease_seconds: How long a background response waits for a process that died, before
             another goes on with it.
         new_ids: Makes the source of ids of each response; seed it for repeatable runs.
@@ -96,8 +103,9 @@ class Provider:
         workflows: Sequence[Workflow[Any]] = (),
         tools: Sequence[Offer | HostedTool] = (),
         upstream: Upstream | None = None,
-        api_keys: Mapping[str, str] | None = None,
+        api_keys: Mapping[str, str] | KeyLookup | None = None,
         store: Store | str | None = None,
+        files: FileStore | None = None,
         store_by_default: bool = True,
         default_tools: Sequence[Mapping[str, Any]] = (),
         dialect: Dialect | None = None,
@@ -109,6 +117,7 @@ class Provider:
         keep_alive: float = KEEP_ALIVE_SECONDS,
         prices: Mapping[str, Price] | None = None,
         rate: Rate | None = None,
+        cors: Sequence[str] = (),
         lease_seconds: float = LEASE,
         new_ids: Callable[[], Ids] = Ids,
         clock: Clock = now,
@@ -130,6 +139,7 @@ class Provider:
         self._desk = Desk(
             catalogue=catalogue,
             store=store_of(store),
+            files=files or DiskFiles(),
             store_by_default=store_by_default,
             private_urls=private_urls,
             max_items=max_items,
@@ -147,19 +157,9 @@ class Provider:
             keep_alive=keep_alive,
             throttle=Throttle(rate or Rate()),
         )
-        socket = WebSocketDoor(
-            keys=self._keys,
-            desk=self._desk,
-            dialect=manner.dialect,
-            max_body=max_body,
-            throttle=manner.throttle,
-        )
-        self._endpoints: list[Endpoints] = [
-            socket,
-            ResponsesApi(self._desk, self._background, manner),
-            ConversationsApi(self._desk, manner),
-        ]
-        self._router: Router = self._routed()
+        self._endpoints = _endpoints(self._desk, self._background, manner)
+        self._draining = False
+        self._app: ASGIApp = crossing(self._routed(), cors, keyless=self._keys.open)
 
     def _routed(self) -> Router:
         return Router(
@@ -178,7 +178,7 @@ class Provider:
         """ASGI's entry."""
         if self._lasting:  # another process may have left a job behind
             self._background.wake()
-        await self._router(scope, receive, send)
+        await self._app(scope, receive, send)
 
     @property
     def open(self) -> bool:
@@ -193,12 +193,22 @@ class Provider:
         """
         return await self._desk.catalogue.names()
 
+    def drain(self) -> None:
+        """Take leave: /readyz says 503 from now on, and WebSockets close when the response on
+        them has ended. A server calls this when it takes no new connections any more.
+        """
+        self._draining = True
+        for each in self._endpoints:
+            if isinstance(each, WebSocketDoor):
+                each.drain()
+
     async def aclose(self) -> None:
         """Give back models' connections, tools' sandboxes and the store. A server's lifespan
         calls this; a Provider mounted in another application is closed by that application.
         """
         async with AsyncExitStack() as open_still:  # one that cannot be closed stops no other
             open_still.push_async_callback(self._desk.store.aclose)
+            open_still.push_async_callback(self._desk.files.aclose)
             open_still.push_async_callback(self._desk.catalogue.aclose)
             for tool in self._tools:
                 if isinstance(tool, HostedTool):
@@ -226,13 +236,15 @@ class Provider:
 
     async def _ready(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Whether requests can be served now: the store answers, and nobody is closing up."""
+        if self._draining:
+            await _unready("this server is about to stop")(scope, receive, send)
+            return
         try:
             with anyio.fail_after(READY_SECONDS):
                 await self._desk.store.load("resp_ready", principal="")
         except Exception as error:
             log.warning("not ready: the store does not answer: %r", error)
-            unready = {"status": "unavailable", "reason": "the store does not answer"}
-            await JSONResponse(unready, 503)(scope, receive, send)
+            await _unready("the store does not answer")(scope, receive, send)
             return
         await JSONResponse({"status": "ok"})(scope, receive, send)
 
@@ -243,6 +255,27 @@ class Provider:
         path = scope["path"]
         handler = refuse(404, f"nothing is served at {path!r}: POST /v1/responses is")
         await guarded(handler, scope, receive, send)
+
+
+def _endpoints(desk: Desk, background: Background, manner: Manner) -> list[Endpoints]:
+    """All families, those before others whose paths would take theirs for an id."""
+    socket = WebSocketDoor(
+        keys=manner.keys,
+        desk=desk,
+        dialect=manner.dialect,
+        max_body=manner.max_body,
+        throttle=manner.throttle,
+    )
+    return [
+        socket,
+        ResponsesApi(desk, background, manner),
+        ConversationsApi(desk, manner),
+        FilesApi(manner.keys, desk.files, idle_seconds=manner.body_seconds),
+    ]
+
+
+def _unready(reason: str) -> JSONResponse:
+    return JSONResponse({"status": "unavailable", "reason": reason}, 503)
 
 
 def _whole(**limits: object) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncGenerator
+from contextvars import Context
 from dataclasses import replace
 from typing import Any, Final
 
@@ -28,8 +29,9 @@ from antiphon.items import (
     parse_event,
 )
 
+from .desk import Desk
 from .making import Making
-from .opened import Desk, Opened, reopened
+from .opened import Opened, reopened
 from .rate import Release
 from .store import Record
 from .view import View, Viewer
@@ -68,7 +70,8 @@ class Background:
     def wake(self) -> None:
         """Begin to look for jobs that nobody makes any more; once, and again after `aclose`."""
         if self._watch is None:
-            self._watch = asyncio.create_task(self._watching())
+            # Not in the context of the request that happens to be the first one.
+            self._watch = asyncio.create_task(self._watching(), context=Context())
 
     async def start(
         self, request: CreateResponse, *, principal: str, view: View, release: Release

@@ -33,10 +33,10 @@ from antiphon.items import (
 )
 from antiphon.models import Model
 
+from .desk import Desk
 from .door import Door
 from .line import Write
 from .manner import Manner
-from .opened import Desk
 from .prepare import prepare
 from .remains import receipts, words
 from .seal import Seal
@@ -121,7 +121,11 @@ class Compact:
             )
             await write(compacted.to_json())
 
-        await manner.line(receive, send, streaming=False).answer(work)
+        release = manner.throttle.take(sealing.principal)  # it asks a model, as any response
+        try:
+            await manner.line(receive, send, streaming=False).answer(work)
+        finally:
+            release()
 
     def _check(self) -> None:
         try:

@@ -17,9 +17,10 @@ from antiphon.errors import RequestError
 from antiphon.items import CreateResponse, Item, Json, Maybe, Metadata, Wire, parse_body
 
 from .admit import admit, resolve_items
+from .desk import Desk
 from .door import Door
 from .manner import Manner
-from .opened import Desk, no_conversation
+from .opened import no_conversation
 from .responses import included
 from .store import Conversation, Paging, no_such_item
 from .view import View

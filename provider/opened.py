@@ -4,43 +4,21 @@ Whatever carries the response (HTTP, a WebSocket, a job in the background) begin
 4xx errors come out here. Above: `respond`, `background`. Below: `prepare`, `consent`, `catalogue`.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from typing import cast
 
-from antiphon.agents import Setting
+from antiphon.agents import Agent, Setting
 from antiphon.errors import RequestError
-from antiphon.items import Clock, Created, CreateResponse, Event, Ids, Item, Response, now
+from antiphon.items import Created, CreateResponse, Event, Item, Response
 
-from .admit import MAX_ITEMS, admit, resolve_items
-from .catalogue import Catalogue
+from .admit import admit, resolve_items
 from .consent import Consent
+from .desk import Desk
+from .documents import Documents
 from .prepare import earlier
 from .store import Record, Store
 from .view import View
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What every response of a Provider is made with.
-
-    Attributes:
-        catalogue: Who answers to which name.
-        store: Where responses are kept.
-        store_by_default: Whether a request that does not say is stored.
-        private_urls: Whether image and file URLs may point into private networks.
-        max_items: How many items and parts a request may have.
-        new_ids: Makes the source of ids of one response.
-        clock: Gives seconds since 1970.
-    """
-
-    catalogue: Catalogue
-    store: Store
-    store_by_default: bool = True
-    private_urls: bool = False
-    max_items: int = MAX_ITEMS
-    new_ids: Callable[[], Ids] = Ids
-    clock: Clock = now
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +26,8 @@ class Opened:
     """One response, created; the model has not been asked yet.
 
     Attributes:
-        request: The request, whole.
+        request: The request, whole, its files readable.
+        given: Its own input items, as the store keeps them.
         principal: Whose it is.
         view: What its client sees.
         events: The run, behind its first event.
@@ -56,6 +35,7 @@ class Opened:
     """
 
     request: CreateResponse
+    given: list[Item]
     principal: str
     view: View
     events: AsyncGenerator[Event, None]
@@ -78,9 +58,12 @@ class Opened:
         items = [*history, *given]
         words = await consent.check(items, history=len(history), principal=principal, model=model)
         stored = desk.store_by_default if request.store is None else request.store
-        full = request.model_copy(update={"model": model, "input": given, "store": stored})
+        documents = _documents(desk, model, principal)
+        before = await documents.read(history, before=True)
+        readable = await documents.read(given)
+        full = request.model_copy(update={"model": model, "input": readable, "store": stored})
         setting = Setting(
-            history=history,
+            history=before,
             principal=principal,
             ids=desk.new_ids(),
             clock=desk.clock,
@@ -93,12 +76,20 @@ class Opened:
         except RequestError:
             await events.aclose()
             raise
-        return cls(full, principal, view, events, first.response)
+        return cls(full, given, principal, view, events, first.response)
 
     def record(self, response: Response) -> Record:
         """What the store keeps of it, with the response as it stands."""
-        given, named = self.request.items, self.request.conversation_id
-        return Record(self.principal, response, given, self.view.data, named)
+        named = self.request.conversation_id
+        return Record(self.principal, response, self.given, self.view.data, named)
+
+
+def _documents(desk: Desk, model: str, principal: str) -> Documents:
+    """Reads the files of one request, for whoever answers it."""
+    who = desk.catalogue.find(model)
+    asked = who.model if isinstance(who, Agent) else who
+    takes_files = getattr(asked, "takes_files", True)
+    return Documents(desk.files, principal=principal, takes_files=takes_files)
 
 
 async def _said(store: Store, request: CreateResponse, principal: str) -> list[Item]:
@@ -142,6 +133,9 @@ async def reopened(
         RequestError: What it goes on from is gone, or its model is; also at its first step.
     """
     history = await _said(desk.store, request, setting.principal)
+    documents = _documents(desk, request.model or "", setting.principal)
+    before = await documents.read(history, before=True)
+    readable = request.model_copy(update={"input": await documents.read(request.items)})
     consent = Consent(desk.store, desk.clock)
-    whole = replace(setting, history=history, approvals=consent)
-    return desk.catalogue.serve(request, whole)
+    whole = replace(setting, history=before, approvals=consent)
+    return desk.catalogue.serve(readable, whole)

@@ -23,8 +23,9 @@ from antiphon.items import (
     ResponseEvent,
 )
 
+from .desk import Desk
 from .feed import feed
-from .opened import Desk, Opened
+from .opened import Opened
 from .sse import DONE, frame, pad
 from .view import View, Viewer
 

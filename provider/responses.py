@@ -16,10 +16,10 @@ from antiphon.errors import RequestError
 from antiphon.items import CreateResponse, Include
 
 from .background import Background
+from .desk import Desk
 from .door import Door
 from .line import Write
 from .manner import Manner
-from .opened import Desk
 from .respond import Responder
 from .sse import DONE, frame
 from .store import Paging, Record, input_items, page_of

@@ -26,8 +26,8 @@ from antiphon.items import ApprovalResponse, CreateResponse, McpApprovalResponse
 from .admit import admit_body
 from .caller import Caller
 from .continuation import Continuation
+from .desk import Desk
 from .envelope import Envelope
-from .opened import Desk
 from .problem import Problem
 from .rate import Rate, Throttle
 from .turn import Turn
@@ -96,6 +96,15 @@ class Session:
         self._left = anyio.CancelScope()
         self._life = anyio.CancelScope()
         self._end = (_too_old(terms.seconds), _GOING_AWAY)
+        self._leaving = False
+        self._answering = False
+
+    def leave(self) -> None:
+        """This server goes: the response that is being told may end, then the line closes."""
+        self._leaving = True
+        self._end = (_going(), _GOING_AWAY)
+        if not self._answering:
+            self._life.cancel()
 
     async def run(self) -> None:
         """Answer everything that comes, until the client leaves or its time is over."""
@@ -104,8 +113,11 @@ class Session:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._listen)
                 with self._life:
-                    while True:
-                        await self._answer(await self._next())
+                    while not self._leaving:
+                        heard = await self._next()
+                        self._answering = True
+                        await self._answer(heard)
+                        self._answering = False
                 await self._close()
                 tasks.cancel_scope.cancel()
 
@@ -127,7 +139,7 @@ class Session:
 
     def _take(self, message: Message) -> None:
         """Put a message where it waits for its turn; what cannot be read waits as its error."""
-        if self._life.cancel_called:
+        if self._leaving or self._life.cancel_called:
             return  # nothing is answered any more
         text: str | None = message.get("text")
         heard: bytes | RequestError
@@ -278,6 +290,16 @@ def _too_old(seconds: float) -> RequestError:
         f"a connection lasts {seconds / 60:g} minutes, and this one has: connect again; "
         "responses with store: false cannot be gone on from, so send their items",
         code="websocket_connection_limit_reached",
+    )
+
+
+def _going() -> RequestError:
+    return RequestError(
+        "this server is about to stop: connect again; responses with store: false cannot be "
+        "gone on from, so send their items",
+        status=503,
+        code="server_shutdown",
+        type="server_error",
     )
 
 

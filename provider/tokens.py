@@ -30,9 +30,9 @@ from antiphon.items import (
 )
 from antiphon.models import Counts, Model, ModelRequest
 
+from .desk import Desk
 from .door import Door
 from .manner import Manner
-from .opened import Desk
 from .prepare import prepare
 from .seal import Seal
 from .sealing import Sealing
@@ -70,13 +70,17 @@ class InputTokens:
         sealing = Sealing(self._seal, await manner.principal(scope))
         caller = manner.caller(scope)
         request = CreateResponse.parse(await manner.body(scope, receive))
-        number = await count(
-            request,
-            desk=self._desk,
-            seat=self._seat,
-            sealing=sealing,
-            view=caller.view(request),
-        )
+        release = manner.throttle.take(sealing.principal)  # a model's server is asked
+        try:
+            number = await count(
+                request,
+                desk=self._desk,
+                seat=self._seat,
+                sealing=sealing,
+                view=caller.view(request),
+            )
+        finally:
+            release()
         answer = {"object": "response.input_tokens", "input_tokens": number}
         await JSONResponse(answer)(scope, receive, send)
 

@@ -18,8 +18,10 @@ from starlette.types import Receive, Scope, Send
 
 from antiphon.errors import RequestError
 
+from .access import Access
 from .auth import Keys
 from .caller import Caller
+from .door import request_id_of
 from .problem import Problem
 from .rate import Rate, Throttle
 from .respond import Desk
@@ -63,13 +65,26 @@ class WebSocketDoor:
             stalled=stalled,
             throttle=throttle or Throttle(Rate()),
         )
+        self._sessions: set[Session] = set()
 
     def routes(self) -> list[WebSocketRoute]:
         """Where it stands."""
         return [WebSocketRoute("/v1/responses", self)]
 
+    def drain(self) -> None:
+        """Close every connection when the response on it has ended; those without one now."""
+        for session in self._sessions:
+            session.leave()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection, from its handshake on."""
+        access = Access(scope, request_id_of(scope).decode())
+        try:
+            await self._serve(scope, receive, send, access)
+        finally:
+            access.end()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, access: Access) -> None:
         headers = Headers(scope=scope)
         try:
             principal = await self._keys.principal(scope)
@@ -77,7 +92,9 @@ class WebSocketDoor:
                 _own_pages_only(headers)
             caller = Caller.of(headers, dialect=self._dialect)
         except Exception as error:
-            await _refuse(Problem.of(error), scope, receive, send)
+            problem = Problem.of(error)
+            access.status = problem.status
+            await _refuse(problem, scope, receive, send)
             return
         if (await receive())["type"] != "websocket.connect":
             return  # it left before it was let in
@@ -85,6 +102,7 @@ class WebSocketDoor:
             await send({"type": "websocket.accept"})
         except OSError:
             return
+        access.status = 101
         session = Session(
             receive,
             send,
@@ -93,7 +111,11 @@ class WebSocketDoor:
             caller=caller,
             terms=self._terms,
         )
-        await session.run()
+        self._sessions.add(session)
+        try:
+            await session.run()
+        finally:
+            self._sessions.discard(session)
 
 
 async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
