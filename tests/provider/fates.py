@@ -112,10 +112,10 @@ FATES: list[Row] = [
         "a data URL, or an http(s) URL of a public address; private ones are a 400",
         chat=f"{CHAT_IMAGE}.url",
     ),
-    part(
+    honoured(
         "input_image.file_id",
-        {"type": "input_image", "file_id": "file_1"},
-        "an id of the model's server; nothing is uploaded here",
+        "an uploaded image is shown; 404 if it is not there",
+        "test_documents.py::test_an_image_becomes_an_image",
     ),
     part(
         "input_file.file_data",
@@ -128,10 +128,10 @@ FATES: list[Row] = [
         {"type": "input_file", "file_url": "https://example.com/a.pdf"},
         "the model's server fetches it; private addresses are a 400",
     ),
-    part(
+    honoured(
         "input_file.file_id",
-        {"type": "input_file", "file_id": "file_1"},
-        "an id of the model's server; nothing is uploaded here",
+        "an uploaded file is read: text as text, images as images, all else passed on",
+        "test_documents.py::test_a_stored_text_is_read_as_text_under_its_name",
     ),
     honoured(
         "instructions",
@@ -302,7 +302,7 @@ FATES: list[Row] = [
 RESHAPED = {"text.format", "include: message.output_text.logprobs"}
 """Passed to Chat Completions servers under another name."""
 
-UNSAYABLE = {"input_image.file_id", "input_file.file_url", "input_file.file_id"}
+UNSAYABLE = {"input_file.file_url"}
 """What a Chat Completions server cannot be told."""
 
 
