@@ -36,6 +36,7 @@ from .menu import Menu, build_menu
 from .resuming import Resumption, hoisted, still_waiting
 from .sampling import ONE_AT_A_TIME, Pending, Sampling
 from .telling import Before, Telling, told_of
+from .truncation import shortened, too_long
 
 MAX_TURNS: Final = 1000
 """A run that has not ended after this many turns never will."""
@@ -90,7 +91,6 @@ class Turns:
 
     async def events(self, max_turns: int) -> AsyncGenerator[Event, None]:
         """Turn after turn, and the end."""
-        tell = self.telling.tell
         if self.before is not None and self.before.fold.drafts:
             await self._remember(0)
             waits = bool(self.resumption) and still_waiting(self.scope.items)
@@ -112,16 +112,20 @@ class Turns:
                 for event in end:
                     yield event
                 return
-            request = self._request()
             first = len(self.telling.fold.drafts)
             turn = Sampling(self.menu, self.scope, next_index=first, choice=self.choice)
-            async with aclosing(turn.events(self.model, request)) as spoken:
-                async for event in spoken:
-                    try:
-                        event = tell(event)
-                    except ValueError as error:  # it tells of what was never begun
-                        raise ModelError(str(error), code="invalid_stream") from error
-                    yield event
+            while True:
+                try:
+                    async with aclosing(turn.events(self.model, self._request())) as spoken:
+                        async for event in spoken:
+                            yield self._told(event)
+                except ModelError as error:
+                    if not self._shorten(error.code, error.message, first):
+                        raise
+                    continue
+                fault = turn.ending and turn.ending.response.error
+                if fault is None or not self._shorten(fault.code, fault.message, first):
+                    break
             end = self._ending(turn)
             if end is None:
                 async with aclosing(self._execute(turn)) as ran:
@@ -137,6 +141,21 @@ class Turns:
             await self._remember(first)
         for event in self.telling.cut("max_turns"):
             yield event
+
+    def _told(self, event: Event) -> Event:
+        try:
+            return self.telling.tell(event)
+        except ValueError as error:  # it tells of what was never begun
+            raise ModelError(str(error), code="invalid_stream") from error
+
+    def _shorten(self, code: str, message: str, first: int) -> bool:
+        """Whether the model may be asked again with less, since it was too much for its server."""
+        if self.scope.request.truncation != "auto" or len(self.telling.fold.drafts) > first:
+            return False
+        less = shortened(self.context) if too_long(code, message) else None
+        if less is not None:
+            self.context = less
+        return less is not None
 
     def _beginning(self) -> Iterator[Event] | None:
         """How the response ends if the model may not be asked again; None if it may."""

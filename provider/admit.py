@@ -72,8 +72,6 @@ def admit(request: CreateResponse, *, private_urls: bool, max_items: int = MAX_I
     for name, cure in _REFUSED.items():
         if getattr(request, name) not in (None, False):
             raise _unsupported(name, f"{name} is not supported here: {cure}")
-    if request.truncation == "auto":
-        raise _unsupported("truncation", 'truncation "auto" is not supported here: shorten input')
     if request.background and request.store is False:
         raise _unsupported("background", "background needs store: leave store: false out")
     if request.conversation is not None:

@@ -278,7 +278,11 @@ FATES: list[Row] = [
         "include.0",
     ),
     echoed("truncation", "disabled", "nothing is ever dropped: what is too long fails"),
-    refused("truncation: auto", {"truncation": "auto"}, "shorten the input", param="truncation"),
+    honoured(
+        "truncation: auto",
+        "where the model's server says that it is too long, the oldest turns are left out",
+        "test_limits.py::test_what_is_too_long_is_shortened_where_the_client_allows_it",
+    ),
     honoured(
         "background",
         "the response goes on whatever becomes of the client; followed, resumed and cancelled",

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import anyio
 import pytest
 from starlette.types import ASGIApp
 
 from antiphon.models import Failure, ModelRequest, Speech, Text, model
+from antiphon.provider import Rate
 
 from .compacting import mounted
-from .serving import PATIENCE, Exchange
+from .serving import PATIENCE, Exchange, exchange
 
 pytestmark = pytest.mark.anyio
 
@@ -37,8 +39,8 @@ class Slow:
         yield self._last
 
 
-def app_of(slow: Slow, *, keep_alive: float = 15.0) -> ASGIApp:
-    return mounted(model("slow")(slow), keys=None, keep_alive=keep_alive)
+def app_of(slow: Slow, *, keep_alive: float = 15.0, **options: Any) -> ASGIApp:
+    return mounted(model("slow")(slow), keys=None, keep_alive=keep_alive, **options)
 
 
 async def test_a_slow_writer_keeps_the_line_alive() -> None:
@@ -64,6 +66,20 @@ async def test_a_client_that_leaves_ends_the_writing() -> None:
             one.leave()
             await slow.left.wait()
     assert one.sent == []
+
+
+async def test_a_place_is_held_while_it_is_written_and_given_back() -> None:
+    slow = Slow(Text("in short"))
+    app = app_of(slow, rate=Rate(at_once=1))
+    one = Exchange(app, BODY, path=PATH)
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one.run)
+            await slow.asked.wait()
+            assert (await exchange(app, BODY, path=PATH)).status == 429
+            slow.release.set()
+    assert one.status == 200
+    assert (await exchange(app, BODY, path=PATH)).status == 200
 
 
 async def test_a_failure_after_a_sign_of_life_cuts_the_line_and_is_no_answer() -> None:

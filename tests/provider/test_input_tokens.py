@@ -8,6 +8,7 @@ import pytest
 from antiphon.agents import Agent, workflow
 from antiphon.errors import ModelError
 from antiphon.models import ModelRequest, ScriptedModel
+from antiphon.provider import Rate
 from antiphon.tools import tool
 
 from .compacting import WIRED, client, mounted
@@ -18,6 +19,8 @@ WEATHER: Any = {
     "parameters": {"type": "object", "properties": {}},
     "strict": False,
 }
+
+FILE = {"type": "input_file", "filename": "a.txt", "file_data": "data:text/plain;base64,aGVsbG8="}
 
 
 class Counting(ScriptedModel):
@@ -48,7 +51,7 @@ def test_what_is_counted_is_what_the_model_would_be_asked() -> None:
     asked: Any = {
         "model": "counting",
         "input": [
-            {"role": "user", "content": "hi"},
+            {"role": "user", "content": [{"type": "input_text", "text": "hi"}, FILE]},
             {"type": "function_call", "call_id": "c", "name": "weather", "arguments": "{}"},
             {"type": "function_call_output", "call_id": "c", "output": "mild"},
         ],
@@ -62,6 +65,7 @@ def test_what_is_counted_is_what_the_model_would_be_asked() -> None:
         sdk.responses.create(**asked)
     counted, made = model.counted[0], model.requests[0]
     assert counted.items == made.items
+    assert "hello" in str(counted.items[0])  # a file is counted as the model reads it
     assert counted.tools == made.tools
     assert (counted.instructions, counted.tool_choice) == (made.instructions, made.tool_choice)
     assert counted.original.reasoning == made.original.reasoning
@@ -155,6 +159,13 @@ def test_an_approval_is_not_counted_since_its_call_would_run() -> None:
         sdk.responses.input_tokens.count(model="counting", input=cast("Any", [said]))
     assert (caught.value.code, caught.value.param) == ("unsupported", "input[0]")
     assert model.counted == []
+
+
+def test_counting_is_held_to_the_rate_of_requests() -> None:
+    with client(mounted(Counting(), rate=Rate(per_minute=1))) as sdk:
+        sdk.responses.input_tokens.count(model="counting", input="hi")
+        with pytest.raises(openai.RateLimitError):
+            sdk.responses.input_tokens.count(model="counting", input="hi")
 
 
 def test_another_key_counts_nothing_of_mine() -> None:

@@ -2,12 +2,13 @@
 
 import json
 import math
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
-from antiphon.errors import ConfigurationError
-from antiphon.models import FunctionCall, ScriptedModel
+from antiphon.errors import ConfigurationError, ModelError
+from antiphon.models import FunctionCall, ModelRequest, ScriptedModel, Text, model
 from antiphon.provider import Provider
 from antiphon.tools import tool
 
@@ -104,3 +105,19 @@ async def test_a_model_s_turns_are_bounded() -> None:
     told = json.loads(one.body)
     assert (told["status"], told["incomplete_details"]) == ("incomplete", {"reason": "max_turns"})
     assert len(script.requests) == 3
+
+
+async def test_what_is_too_long_is_shortened_where_the_client_allows_it() -> None:
+    @model("narrow")
+    async def narrow(request: ModelRequest) -> AsyncGenerator[Any, None]:
+        if len(request.items) > 2:
+            raise ModelError("maximum context length is 2 items", status=400)
+        yield Text("ok")
+
+    app = Provider(models=[narrow])
+    body = items(*[HI] * 9)
+    allowed = await exchange(app, {**body, "truncation": "auto"})
+    strict = await exchange(app, body)
+    assert json.loads(allowed.body)["output"][0]["content"][0]["text"] == "ok"
+    assert json.loads(allowed.body)["truncation"] == "auto"
+    assert json.loads(strict.body)["status"] == "failed"
