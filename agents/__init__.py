@@ -8,11 +8,16 @@ from .agent import (
     Agent as Agent,
     AgentTool as AgentTool,
     Instructions as Instructions,
+    team_of as team_of,
 )
 from .approval import (
+    Word as Word,
     answers as answers,
-    digest_in as digest_in,
     digest_of as digest_of,
+    name_of as name_of,
+    place_of as place_of,
+    request_in as request_in,
+    same_call as same_call,
 )
 from .budget import Budget as Budget, budget as budget
 from .combine import chain as chain, parallel as parallel, route as route

@@ -30,7 +30,7 @@ from antiphon.models import Model, resolve
 from antiphon.tools import Context, HostedTool, Offer
 
 from .budget import Budget, held
-from .handoff import Seat, Transfer, owner_of
+from .handoff import Seat, Transfer, owner_of, transfer_name
 from .loop import drive
 from .runnable import Runnable, refuse_unfinished
 from .setting import Setting
@@ -146,16 +146,17 @@ class Agent(Runnable[T]):
         setting = setting or Setting()
         items = setting.items(request)
         team = team_of(self)
-        owner = team.get(owner_of(items, team) or "", self) if self.handoffs else self
+        own = items if setting.parent is None else request.items  # a caller's handoffs are its own
+        owner = team.get(owner_of(own, team) or "", self) if self.handoffs else self
         context = Context(setting.deps, principal=setting.principal, items=items)
 
         async def switch(name: str) -> Seat:
             return await team[name].seat(request, context)
 
-        own = held(self.name, self.budget, setting.account)
+        account = held(self.name, self.budget, setting.account)
         events = drive(
             await owner.seat(request, context, budget=owner is not self),
-            replace(setting, account=own),
+            replace(setting, account=account),
             max_turns=self.max_turns,
             name=request.model or self.name,
             echo=request,
@@ -232,6 +233,12 @@ def team_of(agent: Agent[Any]) -> dict[str, Agent[Any]]:
         for other in found.pop().handoffs:
             known = team.get(other.name)
             if known is None:
+                taken = [name for name in team if transfer_name(name) == transfer_name(other.name)]
+                if taken:
+                    raise ConfigurationError(
+                        f"handoffs: {taken[0]!r} and {other.name!r} would both be handed over to "
+                        f"by {transfer_name(other.name)}: rename one"
+                    )
                 team[other.name] = other
                 found.append(other)
             elif known is not other:

@@ -30,9 +30,29 @@ from antiphon.items import (
 Answer: TypeAlias = ApprovalResponse | McpApprovalResponse
 Asked: TypeAlias = ApprovalRequest | McpApprovalRequest
 
+MAX_WORDS: Final = 256
+"""Words that one request may bring."""
+
 _ASKED: Final = frozenset({ApprovalRequest, McpApprovalRequest})
 _OUTPUTS: Final = "_call_output"
 """How the types of what a client says of its own calls end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A person's word that may count now.
+
+    Words are handed down, from whoever checked them to the run that makes the call. None is ever
+    found in items on the way: a client writes those, those of sub-agents' runs included.
+
+    Attributes:
+        answer: The word.
+        digest: Of the only call that it is good for (see `digest_of`); None where the caller
+            itself is trusted.
+    """
+
+    answer: Answer
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +60,11 @@ class Grant:
     """A word, and what it is on.
 
     Attributes:
-        answer: The word.
+        word: The word.
         origin: The request itself, or the sub-agent's run inside which it was made.
     """
 
-    answer: Answer
+    word: Word
     origin: Asked | AgentCall
 
 
@@ -59,6 +79,8 @@ def answers(items: Sequence[Item]) -> list[Answer]:
         if isinstance(item, Answer):
             if item.approval_request_id in found:
                 raise _refused(item.approval_request_id, "it was answered twice: answer it once")
+            if len(found) == MAX_WORDS:
+                raise _refused(item.approval_request_id, f"expected at most {MAX_WORDS} at a time")
             found[item.approval_request_id] = item
         elif not _is_given(item):
             break
@@ -72,25 +94,32 @@ def _is_given(item: Item) -> bool:
     return type(item) in _ASKED or (item.type or "").endswith(_OUTPUTS)
 
 
-def grants(items: Sequence[Item], *, history: int = 0) -> list[Grant]:
-    """The same words with what each is on.
+def grants(items: Sequence[Item], words: Sequence[Word], *, history: int = 0) -> list[Grant]:
+    """Words with what each is on.
 
     Args:
         items: The whole effective input.
-        history: How many of them came before the request's own input.
+        words: Those that may count.
+        history: How many of the items came before the request's own input.
 
     Raises:
         RequestError: One is on nothing that waits in these items; `param` names its place.
     """
     found: list[Grant] = []
-    for answer in answers(items):
+    for word in words:
         try:
-            found.append(Grant(answer, origin_of(items, answer)))
+            found.append(Grant(word, origin_of(items, word.answer)))
         except RequestError as error:
-            place = next(at for at, item in enumerate(items) if item is answer)
-            error.param = f"input[{place - history}]"
+            error.param = place_of(word.answer, items, history)
             raise
     return found
+
+
+def place_of(answer: Answer, items: Sequence[Item], history: int) -> str:
+    """Where a word stands in its request."""
+    places = (at - history for at, item in enumerate(items) if item is answer)
+    place = next(places, -1)
+    return f"input[{place}]" if place >= 0 else "input"
 
 
 def origin_of(items: Sequence[Item], answer: Answer) -> Asked | AgentCall:
@@ -100,23 +129,20 @@ def origin_of(items: Sequence[Item], answer: Answer) -> Asked | AgentCall:
         RequestError: Nothing in these items waits for it.
     """
     asked = answer.approval_request_id
-    gone_on = {item.continues for item in items if isinstance(item, AgentCall)}
-    request: Asked | None = None
-    for item in reversed(items):
-        if isinstance(item, AgentCall):
-            if asked in (item.awaiting or ()) and item.id not in gone_on:
-                return item
-        elif isinstance(item, Asked) and item.id == asked:
-            request = item
-    if request is None or any(asked in _awaited(item) for item in items):
+    calls = [item for item in items if isinstance(item, AgentCall)]
+    gone_on = {call.continues for call in calls}
+    done = (item for item in items if not isinstance(item, Answer))
+    if any(getattr(item, "approval_request_id", None) == asked for item in done):
+        raise _refused(asked, "it was answered before, and a word counts once")
+    for call in reversed(calls):
+        if asked in (call.awaiting or ()) and call.id not in gone_on:
+            return call
+    requests = [item for item in items if isinstance(item, Asked) and item.id == asked]
+    if not requests or any(asked in (call.awaiting or ()) for call in calls):
         raise _refused(
             asked, "nothing in the input waits for it: send the items before it, too, whole"
         )
-    return request
-
-
-def _awaited(item: Item) -> Sequence[str]:
-    return (item.awaiting or ()) if isinstance(item, AgentCall) else ()
+    return requests[-1]
 
 
 def waiting(items: Sequence[Item]) -> list[Asked]:
@@ -151,9 +177,9 @@ def tail_of(last: AgentCall, items: Sequence[Item]) -> list[Item]:
     chain.reverse()
     said: list[Item] = []
     for position, one in enumerate(chain):
-        said.extend(one.output)
+        said.extend(item for item in one.output if not isinstance(item, Answer))
         if one is not last:
-            still = chain[position + 1].awaiting or ()
+            still = set(chain[position + 1].awaiting or ())
             given = (words.get(asked) for asked in one.awaiting or () if asked not in still)
             said.extend(word for word in given if word is not None)
     return said
@@ -167,25 +193,37 @@ def name_of(request: Asked) -> str:
 
 
 def digest_of(path: Sequence[str], name: str, arguments: str) -> str:
-    """What exactly is approved, as one hash: who asks, the tool, and its arguments."""
-    return hashlib.sha256(to_json([list(path), name, arguments])).hexdigest()
+    """What exactly is approved, in three hashes: the call, to whom the request was sent, and the
+    agents from there to the one that asks.
+    """
+    return ".".join(map(_hash, ([name, arguments], path[:1], list(path))))
 
 
-def digest_in(items: Sequence[Item], answer: Answer, path: Sequence[str]) -> str:
-    """The digest of the call that an answer would let run, as these items have it.
+def same_call(digest: str, model: str, request: Asked) -> bool:
+    """Whether a request is the call of a digest, asked by somebody under this model's name."""
+    asked = [_hash([name_of(request), request.arguments]), _hash([model])]
+    return digest.split(".")[:2] == asked
+
+
+def _hash(value: Sequence[str]) -> str:
+    return hashlib.sha256(to_json(list(value))).hexdigest()
+
+
+def request_in(items: Sequence[Item], answer: Answer) -> tuple[Asked, int]:
+    """The request that a word is on, and how many sub-agents' runs it is inside of.
 
     Args:
         items: The whole effective input of a run.
         answer: The word.
-        path: The names of the agents from the outermost to the one whose items these are.
 
     Raises:
         RequestError: Nothing in the items waits for it.
     """
     origin = origin_of(items, answer)
     if isinstance(origin, AgentCall):
-        return digest_in(tail_of(origin, items), answer, (*path, origin.agent))
-    return digest_of(path, name_of(origin), origin.arguments)
+        request, depth = request_in(tail_of(origin, items), answer)
+        return request, depth + 1
+    return origin, 0
 
 
 def _refused(asked: str, why: str) -> RequestError:

@@ -5,9 +5,10 @@ A budget is a value (`Agent(budget=budget(turns=5))`: each run has that much) an
 for every budget around it. Below: `tools.Account`, which counts.
 """
 
+import asyncio
 import math
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import aclosing, contextmanager
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Final
@@ -17,10 +18,13 @@ from pydantic import ValidationError
 
 from antiphon.errors import ConfigurationError
 from antiphon.items import Event, Limits
-from antiphon.tools import Account, Price, Scope
+from antiphon.tools import Account, Price
 
 OPEN: ContextVar[Account | None] = ContextVar("antiphon_account", default=None)
 """The account of the innermost `with budget(...)`, or workflow, that the code runs in."""
+
+_TOKENS: ContextVar[tuple[Token[Account | None], ...]] = ContextVar("antiphon_tokens", default=())
+"""How each block that the code runs in undoes its account, the innermost last."""
 
 _AHEAD: Final = 64
 """Events that a run with a time limit may be ahead of whoever reads them."""
@@ -41,7 +45,6 @@ class Budget:
     def __init__(self, limits: Limits, prices: Mapping[str, Price]) -> None:
         self.limits: Limits = limits
         self.prices: Mapping[str, Price] = prices
-        self._tokens: list[Token[Account | None]] = []
 
     def __repr__(self) -> str:
         allowed = self.limits.model_dump(exclude_none=True)
@@ -50,7 +53,8 @@ class Budget:
     def __enter__(self) -> Account:
         """From here on every run that begins in this block, and all inside it, count for it."""
         account = Account("a block of code", self.limits, outer=OPEN.get(), prices=self.prices)
-        self._tokens.append(OPEN.set(account))
+        token = OPEN.set(account)
+        _TOKENS.set((*_TOKENS.get(), token))
         return account
 
     def __exit__(
@@ -60,7 +64,9 @@ class Budget:
         traceback: TracebackType | None,
     ) -> None:
         """The block ends; its account stays readable."""
-        OPEN.reset(self._tokens.pop())
+        *others, token = _TOKENS.get()
+        _TOKENS.set(tuple(others))
+        OPEN.reset(token)
 
 
 def budget(
@@ -133,7 +139,35 @@ def account_of(owner: str, limits: Limits | None, outer: Account | None) -> Acco
     return Account(owner, limits, outer=held(owner, None, outer))
 
 
-async def in_time(source: AsyncGenerator[Event, None], scope: Scope) -> AsyncGenerator[Event, None]:
+class Timer:
+    """The clock of one run; whoever answers next may have less time, and never gets more.
+
+    Args:
+        left: Gives the seconds that are left now; None for as many as it takes.
+        certain: Whether there may be a limit later on, though there is none now.
+    """
+
+    def __init__(self, left: Callable[[], float | None], *, certain: bool = False) -> None:
+        self._left = left
+        self._scope = anyio.CancelScope()
+        self._running = False
+        self.needed: bool = certain or left() is not None
+
+    def hold(self, left: float | None) -> None:
+        """From here on there are so many seconds left, at most."""
+        if left is not None and self._running:
+            self._scope.deadline = min(self._scope.deadline, anyio.current_time() + left)
+
+    @contextmanager
+    def running(self) -> Generator[anyio.CancelScope]:
+        """The clock runs; what is inside is cancelled when there is no time left."""
+        self._running = True
+        self.hold(self._left())
+        with self._scope as scope:
+            yield scope
+
+
+async def in_time(source: AsyncGenerator[Event, None], timer: Timer) -> AsyncGenerator[Event, None]:
     """The events of a run while its budgets have time left; it is stopped when they have none.
 
     The run then works in a task of its own, so that the clock stops it and nothing else. Without
@@ -142,40 +176,46 @@ async def in_time(source: AsyncGenerator[Event, None], scope: Scope) -> AsyncGen
     Raises:
         TimeUp: There was no time left before the end.
     """
-    left = scope.account.left()
-    if left is None:
+    if not timer.needed:
         async with aclosing(source):
             async for event in source:
                 yield event
         return
     send, receive = anyio.create_memory_object_stream[Event](math.inf)
     room = anyio.Semaphore(_AHEAD, fast_acquire=True)
-    failure: list[Exception] = []
 
     async def run() -> None:
-        with send, anyio.move_on_after(left) as clock:
-            try:
-                async with aclosing(source):
-                    async for event in source:
-                        send.send_nowait(event)  # what was told is never lost
-                        await room.acquire()
-            except Exception as error:
-                failure.append(error)  # raised outside, so that it comes out bare
+        with send, timer.running() as clock:
+            async with aclosing(source):
+                async for event in source:
+                    send.send_nowait(event)  # what was told is never lost
+                    await room.acquire()
         if clock.cancelled_caught:
-            failure.append(TimeUp())
+            raise TimeUp
 
-    gone: GeneratorExit | None = None
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(run)
+    # A task group would be open across yields, and break whatever its reader has around it.
+    task = asyncio.create_task(run())
+    try:
         with receive:
             try:
                 async for event in receive:
                     room.release()
                     yield event
-            except GeneratorExit as error:
-                gone = error  # raised outside: a task group would put it into a group
-                tasks.cancel_scope.cancel()
-    if gone is not None:
-        raise gone
-    if failure:
-        raise failure[0]
+            except anyio.get_cancelled_exc_class():
+                await _ended(task)
+                while receive.statistics().current_buffer_used:
+                    yield receive.receive_nowait()
+                raise
+        await task
+    finally:
+        await _ended(task)
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    """End a task, and wait until it has; what it fails with is not heard any more."""
+    if not task.done():
+        task.cancel()
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()

@@ -16,12 +16,14 @@ class Choice:
     Args:
         menu: The names there are.
         asked: The request's `tool_choice`.
+        met: Whether what it demanded was done already, by an agent that had the conversation
+            before; only what it forbids holds on then, as far as it is on this menu.
 
     Raises:
         RequestError: It demands a tool that is not on the menu.
     """
 
-    def __init__(self, menu: Menu, asked: ToolChoice | None) -> None:
+    def __init__(self, menu: Menu, asked: ToolChoice | None, *, met: bool = False) -> None:
         self._only: frozenset[str] | None = None
         self._lasting = False
         self._native = frozenset(menu.native)
@@ -34,13 +36,14 @@ class Choice:
             names = [
                 name
                 for position, ref in enumerate(asked.tools)
-                for name in _names(menu, ref, f"tool_choice.tools[{position}]")
+                for name in _names(menu, ref, f"tool_choice.tools[{position}]", lenient=met)
             ]
             self._only, self._lasting = frozenset(names), True
             self.required, self.never = asked.mode == "required", asked.mode == "none"
-        elif isinstance(asked, ToolRef):
+        elif isinstance(asked, ToolRef) and not met:
             self._only = frozenset(_names(menu, asked, "tool_choice"))
             self.required = True
+        self.required = self.required and not met
         if self.required and not (menu.functions or menu.native):
             raise RequestError(
                 "tool_choice demands a call, but no tool that can be called is declared: "
@@ -93,8 +96,8 @@ class Choice:
         return ToolRef(type="function", name=name)
 
 
-def _names(menu: Menu, ref: ToolRef, param: str) -> list[str]:
-    """The names that a reference stands for."""
+def _names(menu: Menu, ref: ToolRef, param: str, *, lenient: bool = False) -> list[str]:
+    """The names that a reference stands for; lenient: none, where it is not on the menu."""
     label = BUILT_IN if ref.type == "mcp" and ref.server_label is None else ref.server_label
     if ref.type in ("function", "antiphon:function"):
         found = [ref.name] if ref.name and ref.name in menu else []
@@ -107,7 +110,7 @@ def _names(menu: Menu, ref: ToolRef, param: str) -> list[str]:
         found = [ref.type]
     else:
         found = menu.by_type.get(ref.type, [])
-    if not found:
+    if not found and not lenient:
         what = ref.name or label or ref.type
         raise RequestError(
             f"{param}: demands {what!r}, which is not declared in tools or not hosted here: "

@@ -95,6 +95,12 @@ def _orphan(output: Lowered, position: int) -> RequestError:
     )
 
 
+def _drop_thoughts(ordered: list[Lowered]) -> None:
+    """Thoughts that led to nothing that is here (a request nobody approved) go, too: law 4."""
+    while ordered and isinstance(ordered[-1], Reasoning):
+        ordered.pop()
+
+
 def paired(items: Sequence[Lowered]) -> list[Lowered]:
     """The same items with every output right behind its run of calls, and none missing."""
     outputs: defaultdict[str, deque[FunctionCallOutput]] = defaultdict(deque)
@@ -114,6 +120,8 @@ def paired(items: Sequence[Lowered]) -> list[Lowered]:
     for item in items:
         if type(item) in _WORDS:
             answer()
+            if isinstance(item, Message) and item.role != "assistant":
+                _drop_thoughts(ordered)
             ordered.append(item)
         elif isinstance(item, FunctionCall):
             calls.append(item.call_id)

@@ -27,7 +27,7 @@ from antiphon.items import (
 )
 from antiphon.tools import Account, BaseCall, Call, Gate, Scope, Slot
 
-from .approval import Answer, tail_of, waiting
+from .approval import Word, tail_of, waiting
 from .setting import Setting
 from .telling import told_of
 
@@ -88,7 +88,7 @@ class Delegate:
         return self._run(slot, scope, self.context)
 
     def resume(
-        self, waits: AgentCall, words: Sequence[Answer], slot: Slot, scope: Scope
+        self, waits: AgentCall, words: Sequence[Word], slot: Slot, scope: Scope
     ) -> "AgentRun":
         """A run that waits goes on.
 
@@ -100,11 +100,8 @@ class Delegate:
         """
         first = position_of(waits, scope.items)
 
-        def read(items: Sequence[Item], given: str) -> Sequence[Item]:
-            return context_of(self.context, items[:first], given)
-
-        run = self._run(slot, scope, read)
-        run.go_on(waits, words)
+        run = self._run(slot, replace(scope, items=scope.items[:first]), self.context)
+        run.go_on(waits, words, scope.items)
         return run
 
     def _run(self, slot: Slot, scope: Scope, context: ContextPolicy) -> "AgentRun":
@@ -166,6 +163,7 @@ class AgentRun(BaseCall):
         self.given = ""
         self._input: str | None = None
         self._tail: list[Item] = []
+        self._words: Sequence[Word] = ()
         self._continues: str | None = None
         self._awaiting: list[str] | None = None
         self._output: list[Item] = []
@@ -196,10 +194,17 @@ class AgentRun(BaseCall):
         """The budgets of the run around it."""
         return self._scope.account
 
-    def go_on(self, waits: AgentCall, words: Sequence[Answer]) -> None:
-        """Go on from where a run of this agent waits, with what was said on its requests."""
+    def go_on(self, waits: AgentCall, words: Sequence[Word], items: Sequence[Item]) -> None:
+        """Go on from where a run of this agent waits.
+
+        Args:
+            waits: The run so far.
+            words: What was said on its requests.
+            items: Where it stands, among the runs that it continues.
+        """
         self._continues = waits.id
-        self._tail = [*tail_of(waits, self._scope.items), *words]
+        self._words = words
+        self._tail = [*tail_of(waits, items), *(word.answer for word in words)]
         self.given = to_json({"input": waits.input}).decode()
 
     def write(self, delta: str) -> Iterable[Event]:
@@ -224,10 +229,10 @@ class AgentRun(BaseCall):
             for event in self.fail(reason):
                 yield event
             return
-        given = [*context_of(self._policy, scope.items, self._input or ""), *self._tail]
-        request = CreateResponse(model=self._agent, input=given, store=False)
+        history, given = context_of(self._policy, scope.items, self._input or "")
+        request = CreateResponse(model=self._agent, input=[*given, *self._tail], store=False)
         inner = replace(scope, path=(*scope.path, self._agent))
-        events = self._serve(request, Setting.inside(inner))
+        events = self._serve(request, Setting.inside(inner, history=history, words=self._words))
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, ResponseEvent):
@@ -270,13 +275,15 @@ class AgentRun(BaseCall):
         return self.fail(f"it ended early: {(details and details.reason) or response.status}")
 
 
-def context_of(policy: ContextPolicy, items: Sequence[Item], given: str) -> list[Item]:
-    """What a sub-agent reads, of what its caller has read and the input that it is given."""
+def context_of(
+    policy: ContextPolicy, items: Sequence[Item], given: str
+) -> tuple[Sequence[Item], list[Item]]:
+    """What a sub-agent reads: of what its caller has read, and of its own."""
     if policy == "fresh":
-        return [Message(role="user", content=given)]
+        return (), [Message(role="user", content=given)]
     if policy == "parent":
-        return [*items, Message(role="user", content=given)]
-    return list(policy(items, given))
+        return list(items), [Message(role="user", content=given)]
+    return (), list(policy(items, given))
 
 
 def position_of(item: Item, items: Sequence[Item]) -> int:

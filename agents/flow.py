@@ -160,7 +160,7 @@ class Flow:
         account = OPEN.get() or self._scope.account
         call = AgentRun(agent, serve, slot, replace(self._scope, account=account), context=read)
         if entry is not None:
-            call.go_on(entry.call, entry.words)
+            call.go_on(entry.call, entry.words, self._scope.items)
         self._post(call.open())
         call.ready(to_json({"input": words_of(items)}).decode())
         around = CURRENT.set(None)  # what a child's own tools run is no call of this function
@@ -197,8 +197,11 @@ class Flow:
     async def _park(self) -> None:
         """Wait for a person: this response ends before they come, and the function with it."""
         self._parked += 1
-        self._look()
-        await anyio.sleep_forever()
+        try:
+            self._look()
+            await anyio.sleep_forever()
+        finally:
+            self._parked -= 1
 
     def _look(self, hops: int = HOPS) -> None:
         """Stop the function if all that it waits for are people."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from antiphon.errors import RequestError
 from antiphon.items import AgentCall, Fault, Item, Message, Response
 
-from .approval import Answer, grants
+from .approval import Word, grants
 from .delegate import position_of
 from .telling import Before
 
@@ -30,7 +30,7 @@ class Entry:
     """
 
     call: AgentCall
-    words: list[Answer]
+    words: list[Word]
 
     @property
     def waits(self) -> bool:
@@ -70,20 +70,22 @@ class Journal:
     answered: bool = False
 
     @classmethod
-    def of(cls, items: Sequence[Item], *, history: int = 0) -> "Journal":
+    def of(
+        cls, items: Sequence[Item], words: Sequence[Word] = (), *, history: int = 0
+    ) -> "Journal":
         """Read it off the whole effective input, `history` items of which were there before.
 
         Raises:
             RequestError: An answer is on nothing that waits, or stands beside a new message.
         """
-        words: dict[int, list[Answer]] = defaultdict(list)
+        decided: dict[int, list[Word]] = defaultdict(list)
         origins: list[AgentCall] = []
-        for grant in grants(items, history=history):
+        for grant in grants(items, words, history=history):
             if not isinstance(grant.origin, AgentCall):
-                raise _refused(grant.answer.approval_request_id)
-            if id(grant.origin) not in words:
+                raise _refused(grant.word.answer.approval_request_id)
+            if id(grant.origin) not in decided:
                 origins.append(grant.origin)
-            words[id(grant.origin)].append(grant.answer)
+            decided[id(grant.origin)].append(grant.word)
         if not origins:
             return cls(items)
         first = min(position_of(origin, items) for origin in origins)
@@ -100,7 +102,7 @@ class Journal:
         gone_on = {call.continues for call in calls}
         for call in calls:
             if call.id not in gone_on:
-                entry = Entry(call, words[id(call)])
+                entry = Entry(call, decided[id(call)])
                 journal.entries[call.agent, str(call.input)].append(entry)
         journal.due = {origin.id or "" for origin in origins}
         return journal

@@ -94,8 +94,7 @@ def drive(
     response = setting.opening(echo or seat.request, seat.model.name)
     scope = setting.scope(seat.request, response, name=name or seat.agent, budget=None)
     telling = setting.telling(response)
-    turns = Turns(seat, scope, len(setting.history), telling, switch)
-    turns.before = setting.before
+    turns = Turns(seat, scope, setting, telling, switch)
     return _told(turns, telling, max_turns)
 
 
@@ -104,7 +103,7 @@ async def _told(turns: Turns, telling: Telling, max_turns: int) -> AsyncGenerato
     for event in telling.begin():
         yield event
     try:
-        async with aclosing(in_time(turns.events(max_turns), turns.scope)) as events:
+        async with aclosing(in_time(turns.events(max_turns), turns.clock)) as events:
             async for event in events:
                 yield event
     except anyio.get_cancelled_exc_class():

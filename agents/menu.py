@@ -5,8 +5,10 @@ which the provider runs, or to the client. Which of them may be called is `choic
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, cast
 
 from antiphon.errors import RequestError
@@ -20,7 +22,7 @@ from antiphon.items import (
     ToolDefinition,
     tool_name,
 )
-from antiphon.tools import HostedTool, Offer, Scope
+from antiphon.tools import HostedTool, Listing, Lists, Offer, Scope
 
 log: logging.Logger = logging.getLogger("antiphon.agents")
 
@@ -43,6 +45,7 @@ class Menu:
         clients: Client-run functions by the name that the model uses.
         by_type: The names that each declared tool type stands for.
         native: Declared types that the model runs itself; they have no names here.
+        listings: Those whose offers somebody has to be asked for, by their labels.
     """
 
     functions: list[FunctionTool] = field(default_factory=list[FunctionTool])
@@ -50,6 +53,12 @@ class Menu:
     clients: dict[str, ClientTool] = field(default_factory=dict[str, ClientTool])
     by_type: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     native: set[str] = field(default_factory=set[str])
+    listings: dict[str, Listing] = field(default_factory=dict[str, Listing])
+
+    @property
+    def unlisted(self) -> list[Listing]:
+        """The listings that are not known yet: the menu is not whole."""
+        return [listing for listing in self.listings.values() if not listing.known]
 
     def add(
         self, name: str, target: Offer | ClientTool, function: FunctionTool, param: str
@@ -82,7 +91,11 @@ class Menu:
 
 
 def build_menu(
-    tools: Sequence[Offer | HostedTool], scope: Scope, *, native: Iterable[str] = ()
+    tools: Sequence[Offer | HostedTool],
+    scope: Scope,
+    *,
+    native: Iterable[str] = (),
+    listings: Mapping[str, Listing] = MappingProxyType({}),
 ) -> Menu:
     """Read a request's tool definitions against the tools that are here.
 
@@ -90,13 +103,19 @@ def build_menu(
         tools: What the provider (or the agent) can run.
         scope: The run; its request declares the tools.
         native: Tool types that the model runs itself; they need no place on the menu.
+        listings: Those that were asked for already, by their labels.
 
     Raises:
         RequestError: A name is declared twice, or a definition asks for what is not here.
     """
     menu = Menu()
     functions = {tool.function.name: tool for tool in tools if isinstance(tool, Offer)}
-    hosted = {tool.type: tool for tool in tools if isinstance(tool, HostedTool)}
+    hosted = {
+        name: tool
+        for tool in tools
+        if isinstance(tool, HostedTool)
+        for name in getattr(tool, "types", (tool.type,))
+    }
     for position, definition in enumerate(scope.request.tools or ()):
         param = f"tools[{position}]"
         before = len(menu.functions)
@@ -108,8 +127,10 @@ def build_menu(
             _add_functions(menu, functions, [definition.name], f"{param}.name")
         elif isinstance(definition, McpServerTool) and _built_in(definition, param):
             _add_functions(menu, functions, _asked(definition, param, functions), param)
-        elif definition.type in hosted:
-            _add_hosted(menu, hosted[definition.type], definition, scope, param)
+        elif isinstance(tool := hosted.get(_key(definition, hosted)), Lists):
+            _add_listing(menu, tool, definition, scope, param, listings)
+        elif tool is not None:
+            _add_hosted(menu, tool, definition, scope, param)
         elif definition.type in native:
             menu.native.add(definition.type)
         else:
@@ -195,15 +216,53 @@ def _asked(definition: McpServerTool, param: str, known: dict[str, Offer]) -> li
     return cast("list[str]", names)
 
 
+def _key(definition: ToolDefinition, hosted: Mapping[str, HostedTool]) -> str:
+    """Under which name the tool of a definition is known here: a server by its label first."""
+    if isinstance(definition, McpServerTool) and definition.server_url is None:
+        own = f"mcp:{definition.server_label}"
+        if own in hosted and definition.connector_id in (None, definition.server_label):
+            return own
+    return definition.type
+
+
+def _add_listing(
+    menu: Menu,
+    tool: Lists,
+    definition: ToolDefinition,
+    scope: Scope,
+    param: str,
+    known: Mapping[str, Listing],
+) -> None:
+    label = cast("McpServerTool", definition).server_label
+    if label in menu.listings:
+        raise RequestError(
+            f"{param}.server_label: {label!r} is declared already: give each server its own label",
+            param=f"{param}.server_label",
+            code="duplicate_tool",
+        )
+    with _placed(param):
+        listing = known.get(label) or tool.listing(definition, scope)
+    menu.listings[label] = listing
+    for offer in listing.offers:
+        menu.add(offer.function.name, offer, offer.function, param)
+
+
 def _add_hosted(
     menu: Menu, tool: HostedTool, definition: ToolDefinition, scope: Scope, param: str
 ) -> None:
-    try:
+    with _placed(param):
         offers = tool.offers(definition, scope)
+    for offer in offers:
+        menu.add(offer.function.name, offer, offer.function, param)
+
+
+@contextmanager
+def _placed(param: str) -> Generator[None]:
+    """What a tool says is wrong with its definition, with the definition's place."""
+    try:
+        yield
     except RequestError as error:
         inner, error.param = error.param or "", f"{param}.{error.param}" if error.param else param
         if inner and error.message.startswith(inner):  # the message names the field, too
             error.message = f"{param}.{error.message}"
         raise
-    for offer in offers:
-        menu.add(offer.function.name, offer, offer.function, param)

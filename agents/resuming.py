@@ -5,7 +5,9 @@ a receipt that names its request. What was asked inside a sub-agent goes on insi
 run that continues the one which waits. Above: `turns`. Below: `approval`, `dispatch`'s calls.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import aclosing
+from typing import cast
 
 from antiphon.errors import RequestError
 from antiphon.items import (
@@ -20,7 +22,7 @@ from antiphon.items import (
 )
 from antiphon.tools import Call, Offer, Scope, Slot
 
-from .approval import Answer, Asked, Grant, grants, name_of, refusal, waiting
+from .approval import Asked, Grant, Word, digest_of, grants, name_of, refusal, waiting
 from .delegate import Delegate
 from .menu import Menu
 from .sampling import Pending
@@ -52,9 +54,10 @@ class Approved:
 
     async def run(self) -> AsyncIterator[Event]:
         """It runs."""
-        async for event in self._call.run():
-            for marked in self._marked([event]):
-                yield marked
+        async with aclosing(cast("AsyncGenerator[Event, None]", self._call.run())) as events:
+            async for event in events:
+                for marked in self._marked([event]):
+                    yield marked
 
     def refuse(self, reason: str) -> Iterable[Event]:
         """It does not run."""
@@ -74,20 +77,21 @@ class Resumption:
     Args:
         menu: What can be run now.
         scope: The run; its items say what was asked and answered.
-        history: How many of them came before the request's own input.
+        words: What was decided, and may count.
+        history: How many of the items came before the request's own input.
 
     Raises:
         RequestError: An answer is on nothing that waits, or on a tool that is not here now.
     """
 
-    def __init__(self, menu: Menu, scope: Scope, history: int) -> None:
+    def __init__(self, menu: Menu, scope: Scope, words: Sequence[Word], history: int) -> None:
         self._menu = menu
         self._scope = scope
-        self._grants: list[Grant] = grants(scope.items, history=history)
-        self._continued: list[tuple[AgentCall, list[Answer]]] = []
+        self._grants: list[Grant] = grants(scope.items, words, history=history)
+        self._continued: list[tuple[AgentCall, list[Word]]] = []
         for grant in self._grants:
             if isinstance(grant.origin, AgentCall):
-                self._gather(grant.origin, grant.answer)
+                self._gather(grant.origin, grant.word)
                 self._delegate(grant.origin)
             else:
                 self._offer(name_of(grant.origin))
@@ -95,24 +99,39 @@ class Resumption:
     def __bool__(self) -> bool:
         return bool(self._grants)
 
-    def calls(self) -> Iterator[tuple[Pending, str, str | None]]:
-        """Each call, its arguments, and why it does not run if it was refused; none begun yet."""
-        index = 0
+    def calls(self, made: Sequence[Item] = ()) -> Iterator[tuple[Pending, str, str | None]]:
+        """Each call, its arguments, and why it does not run, if so; none is begun yet.
+
+        Args:
+            made: What was told of them already, by a process that ended.
+        """
+        told = {getattr(item, "approval_request_id", None) for item in made}
+        told |= {item.continues for item in made if isinstance(item, AgentCall)}
+        index = len(made)
         for grant in self._grants:
-            if isinstance(grant.origin, AgentCall):
+            if isinstance(grant.origin, AgentCall) or grant.origin.id in told:
                 continue
             call, slot = self._begin(grant.origin, index)
             name = name_of(grant.origin)
             pending = Pending(name, call, slot, self._offer(name).parallel, position=0)
-            said_no = None if grant.answer.approve else refusal(grant.answer)
-            yield pending, grant.origin.arguments, said_no
+            yield pending, grant.origin.arguments, self._refusal(grant.word, grant.origin)
             index += 1
-        for waiting_one, words in self._continued:
+        for waits, words in self._continued:
+            if waits.id in told:
+                continue
             slot = Slot(self._scope.ids.item("antiphon:agent_call"), index)
-            run = self._delegate(waiting_one).resume(waiting_one, words, slot, self._scope)
-            name = waiting_one.name or waiting_one.agent
-            yield Pending(name, run, slot, parallel=True, position=0), run.given, None
+            run = self._delegate(waits).resume(waits, words, slot, self._scope)
+            yield Pending(waits.name or waits.agent, run, slot, True, position=0), run.given, None
             index += 1
+
+    def _refusal(self, word: Word, request: Asked) -> str | None:
+        """Why a call does not run, if so: nobody approved it, or not this one."""
+        if not word.answer.approve:
+            return refusal(word.answer)
+        asked = digest_of(self._scope.path, name_of(request), request.arguments)
+        if word.digest is not None and word.digest != asked:
+            return "this is not the call that was approved, or not by whom it was asked"
+        return None
 
     def _begin(self, request: Asked, index: int) -> tuple[Call, Slot]:
         offer = self._offer(name_of(request))
@@ -121,12 +140,12 @@ class Resumption:
         empty = FunctionCall(call_id=asked or "approved", name=name_of(request), arguments="")
         return Approved(offer.begin(empty, slot, self._scope), asked), slot
 
-    def _gather(self, run: AgentCall, answer: Answer) -> None:
+    def _gather(self, run: AgentCall, word: Word) -> None:
         for known, words in self._continued:
             if known is run:
-                words.append(answer)
+                words.append(word)
                 return
-        self._continued.append((run, [answer]))
+        self._continued.append((run, [word]))
 
     def _offer(self, name: str) -> Offer:
         offer = self._menu.offers.get(name)

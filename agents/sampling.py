@@ -90,6 +90,7 @@ class Sampling:
         pending: Provider-run calls whose arguments are whole, in output order.
         client_calls: How many calls the client is to run.
         asked: How many calls wait for a person's word.
+        handed: Whether one of its calls hands the conversation over.
         ending: How the model ended: `Completed`, `Incomplete` or `Failed`.
         next_index: The output index that the next item gets.
     """
@@ -98,6 +99,7 @@ class Sampling:
         self.pending: list[Pending] = []
         self.client_calls: int = 0
         self.asked: int = 0
+        self.handed: bool = False
         self.ending: ResponseEvent | None = None
         self.next_index: int = next_index
         self._menu = menu
@@ -220,7 +222,7 @@ class Sampling:
             id=scope.ids.item("antiphon:approval_request"),
             name=item.name,
             arguments=item.arguments,
-            agent=scope.path[-1] if scope.depth else None,
+            agent=scope.path[-1] if len(scope.path) > 1 else None,
         )
         if scope.approvals is not None:
             await scope.approvals.ask(request, scope)

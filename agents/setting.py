@@ -11,6 +11,7 @@ from typing import Any
 from antiphon.items import Clock, CreateResponse, Ids, Item, Response, now, opening
 from antiphon.tools import Account, Allowance, Approvals, Scope
 
+from .approval import Word, answers
 from .budget import Budget, account_of, held
 from .telling import Before, Telling
 
@@ -29,6 +30,8 @@ class Setting:
         account: The budgets that a run without a parent is held to, beside its own.
         approvals: Who is told of calls that wait for a person; the parent's by default.
         before: What was told of the response already, where another process began it.
+        words: What people decided, checked by whoever serves the run; None: what the request's
+            own input says, since its sender is trusted.
     """
 
     history: Sequence[Item] = ()
@@ -40,11 +43,22 @@ class Setting:
     account: Account | None = None
     approvals: Approvals | None = None
     before: Before | None = None
+    words: Sequence[Word] | None = None
 
     @classmethod
-    def inside(cls, parent: Scope) -> "Setting":
-        """The circumstances of a run that is a call of another."""
+    def inside(
+        cls, parent: Scope, *, history: Sequence[Item] = (), words: Sequence[Word] = ()
+    ) -> "Setting":
+        """The circumstances of a run that is a call of another.
+
+        Args:
+            parent: The run around it.
+            history: What it reads of that.
+            words: What people decided on its requests.
+        """
         return cls(
+            history=history,
+            words=words,
             principal=parent.principal,
             deps=parent.deps,
             ids=parent.ids,
@@ -57,6 +71,12 @@ class Setting:
     def items(self, request: CreateResponse) -> list[Item]:
         """The whole effective input."""
         return [*self.history, *request.items]
+
+    def decided(self, request: CreateResponse) -> Sequence[Word]:
+        """The words that may count in this run."""
+        if self.words is not None:
+            return self.words
+        return [Word(answer) for answer in answers(request.items)]
 
     def opening(self, request: CreateResponse, model: str) -> Response:
         """The response as it stands before anybody has spoken."""
@@ -85,6 +105,11 @@ class Setting:
         parent = self.parent
         path = parent.path if parent else (name,)
         around = held(path[-1], budget, self.account)
+        allowance = Allowance(request.max_tool_calls, parent and parent.allowance)
+        account = account_of(path[-1], request.antiphon_budget, around)
+        for _ in range(0 if self.before is None else self.before.calls):
+            allowance.take()
+            account.call()
         return Scope(
             principal=self.principal,
             request=request,
@@ -94,8 +119,8 @@ class Setting:
             deps=self.deps,
             clock=self.clock,
             depth=parent.depth + 1 if parent else 0,
-            allowance=Allowance(request.max_tool_calls, parent and parent.allowance),
-            account=account_of(path[-1], request.antiphon_budget, around),
+            allowance=allowance,
+            account=account,
             approvals=self.approvals,
             path=path,
         )

@@ -22,9 +22,11 @@ from antiphon.items import (
     Incomplete,
     IncompleteDetails,
     InProgress,
+    Item,
     ItemDone,
     Message,
     Queued,
+    Reasoning,
     Response,
     SpentBudget,
     Usage,
@@ -49,6 +51,11 @@ class Before:
     count: int
 
     @property
+    def calls(self) -> int:
+        """How many calls the provider ran for it, at any depth."""
+        return sum(map(_calls, self.fold.output))
+
+    @property
     def answered(self) -> bool:
         """Whether there is nothing more to do: it has said its last words, or waits for somebody.
 
@@ -56,11 +63,22 @@ class Before:
         asks a model twice for an answer that was given.
         """
         output = self.fold.output
-        if any(isinstance(item, FunctionCall | ApprovalRequest) for item in output):
+        if any(isinstance(item, ApprovalRequest) or _whole_call(item) for item in output):
             return True
         last = output[-1] if output else None
         whole = all(draft.whole is not None for draft in self.fold.drafts.values())
         return whole and isinstance(last, Message) and last.status == "completed"
+
+
+def _calls(item: Item) -> int:
+    """How many provider-run calls an item tells of."""
+    inner = sum(map(_calls, item.output)) if isinstance(item, AgentCall) else 0
+    mine = not isinstance(item, Message | Reasoning | FunctionCall | ApprovalRequest)
+    return inner + int(mine)
+
+
+def _whole_call(item: Item) -> bool:
+    return isinstance(item, FunctionCall) and item.status != "incomplete"
 
 
 class Telling:

@@ -25,17 +25,20 @@ from antiphon.items import (
     lower_at,
 )
 from antiphon.models import Model, ModelRequest
-from antiphon.tools import Scope
+from antiphon.tools import Account, Scope
 
-from .budget import held
+from .budget import Timer, held
 from .choice import Choice
+from .citing import cited
 from .context import context_of
 from .dispatch import dispatch
-from .handoff import Seat, Switch
+from .handoff import Seat, Switch, Transfer
 from .menu import Menu, build_menu
+from .placing import Places
 from .resuming import Resumption, hoisted, still_waiting
 from .sampling import ONE_AT_A_TIME, Pending, Sampling
-from .telling import Before, Telling, told_of
+from .setting import Setting
+from .telling import INTERRUPTED, Before, Telling, told_of
 from .truncation import shortened, too_long
 
 MAX_TURNS: Final = 1000
@@ -51,7 +54,7 @@ class Turns:
     Args:
         seat: Who answers first.
         scope: The run, as its tools know it.
-        history: How many of the scope's items came before the request's input.
+        setting: Its circumstances.
         telling: Of its response.
         switch: Gives the seat of an agent to which the model hands over.
 
@@ -63,49 +66,53 @@ class Turns:
         self,
         seat: Seat,
         scope: Scope,
-        history: int,
+        setting: Setting,
         telling: Telling,
         switch: Switch | None,
     ) -> None:
         self.scope: Scope = scope
-        self._account = scope.account
+        self.clock: Timer = Timer(scope.account.left, certain=switch is not None)
+        self._first = scope
+        self._accounts: dict[str, Account] = {}
         self.telling: Telling = telling
         self._switch = switch
+        self._place = Places(telling.fold)
         self._sit(seat)
+        history = len(setting.history)
         self.context: list[Lowered] = context_of(scope.items[:history], scope.items[history:])
-        self.resumption: Resumption = Resumption(self.menu, scope, history)
+        words = setting.decided(seat.request)
+        self.resumption: Resumption = Resumption(self.menu, self.scope, words, history)
         self.spoken: int = 0
         self.idle: int = 0
         self.spent: SpentBudget | None = None
-        self.before: Before | None = None
+        self.before: Before | None = setting.before
 
-    def _sit(self, seat: Seat) -> None:
-        """From here on this one answers."""
-        account = held(seat.agent, seat.budget, self._account) or self._account
-        self.scope = replace(self.scope, request=seat.request, account=account)
+    def _sit(self, seat: Seat, *, handed: bool = False) -> None:
+        """From here on this one answers. What `tool_choice` demanded was met by the handoff."""
+        first = self._first
+        account = self._accounts.get(seat.agent)
+        if account is None:
+            account = held(seat.agent, seat.budget, first.account) or first.account
+            self._accounts[seat.agent] = account
+        path = first.path if seat.agent == first.path[-1] else (*first.path, seat.agent)
+        self.scope = replace(self.scope, request=seat.request, account=account, path=path)
         self.model: Model = seat.model
         native = getattr(seat.model, "native", ())
         self.menu: Menu = build_menu(seat.tools, self.scope, native=native)
-        self.choice: Choice = Choice(self.menu, seat.request.tool_choice)
+        self.choice: Choice = Choice(self.menu, seat.request.tool_choice, met=handed)
         self.memo: dict[int, bytes] = {}
+        self.clock.hold(account.left())
 
     async def events(self, max_turns: int) -> AsyncGenerator[Event, None]:
         """Turn after turn, and the end."""
-        if self.before is not None and self.before.fold.drafts:
-            await self._remember(0)
-            waits = bool(self.resumption) and still_waiting(self.scope.items)
-            if waits or self.before.answered:
-                for event in self.telling.complete():
-                    yield event
-                return
-        elif self.resumption:
-            async with aclosing(self._resume()) as resumed:
-                async for event in resumed:
-                    yield event
-            if still_waiting(self.scope.items) or self.spent:
-                for event in self._stop():
-                    yield event
-                return
+        async with aclosing(self._resume()) as resumed:
+            async for event in resumed:
+                yield event
+        waits = bool(self.resumption) and still_waiting(self.scope.items)
+        if waits or self.spent or (self.before is not None and self.before.answered):
+            for event in self._stop():
+                yield event
+            return
         for _ in range(max_turns):
             end = self._beginning()
             if end is not None:
@@ -116,7 +123,7 @@ class Turns:
             turn = Sampling(self.menu, self.scope, next_index=first, choice=self.choice)
             while True:
                 try:
-                    async with aclosing(turn.events(self.model, self._request())) as spoken:
+                    async with aclosing(self._words(turn)) as spoken:
                         async for event in spoken:
                             yield self._told(event)
                 except ModelError as error:
@@ -141,6 +148,11 @@ class Turns:
             await self._remember(first)
         for event in self.telling.cut("max_turns"):
             yield event
+
+    def _words(self, turn: Sampling) -> AsyncGenerator[Event, None]:
+        """What the model says, with citations where tools that find things may be called."""
+        events = turn.events(self.model, self._request())
+        return cited(events, self.scope.citations) if self.scope.citations.awake else events
 
     def _told(self, event: Event) -> Event:
         try:
@@ -173,23 +185,28 @@ class Turns:
         return None if spent is None else self.telling.spend(spent)
 
     async def _resume(self) -> AsyncGenerator[Event, None]:
-        """Run what was approved, tell what was refused; then all of it stands in the items."""
-        tell = self.telling.tell
+        """Run what was approved, tell what was refused; then all of it stands in the items.
+
+        A run that goes on in another process runs none of it: it may have run already.
+        """
+        tell, place = self.telling.tell, self._place
         runnable: list[Pending] = []
-        for pending, arguments, reason in self.resumption.calls():
+        interrupted = None if self.before is None else f"{INTERRUPTED}; whether it ran is not known"
+        for pending, arguments, reason in self.resumption.calls(self.telling.fold.output):
             call = pending.call
             for event in (*call.open(), *call.write(arguments), *call.ready(arguments)):
                 yield tell(event)
-            reason = reason or self._refusal_by_count()
+            reason = reason or interrupted or self._refusal_by_count()
             if reason is None:
                 runnable.append(pending)
                 continue
             for event in call.refuse(reason):
-                yield tell(event)
+                yield tell(place(event))
         if runnable:
+            self.choice.met()
             async with aclosing(dispatch(runnable)) as running:
                 async for event in running:
-                    yield tell(event)
+                    yield tell(place(event))
         for event in self._settle(0):
             yield event
         await self._remember(0)
@@ -249,28 +266,39 @@ class Turns:
 
     async def _execute(self, turn: Sampling) -> AsyncGenerator[Event, None]:
         """Run what may run, and tell the model why the rest did not."""
-        tell = self.telling.tell
+        tell, place = self.telling.tell, self._place
         runnable: list[Pending] = []
         for pending in turn.pending:
-            reason = self._refusal(pending)
+            reason = self._refusal(pending, turn)
             if reason is None:
                 runnable.append(pending)
                 continue
             for event in pending.call.refuse(reason):
-                yield tell(event)
+                yield tell(place(event))
         self.idle = 0 if runnable else self.idle + 1
         if runnable or turn.client_calls or turn.asked:
             self.choice.met()
         if runnable:
             async with aclosing(dispatch(runnable)) as running:
                 async for event in running:
-                    yield tell(event)
+                    yield tell(place(event))
 
-    def _refusal(self, pending: Pending) -> str | None:
+    def _refused_transfer(self, pending: Pending, turn: Sampling) -> str | None:
+        """Why a conversation is not handed over, if a call would do so and may not."""
+        if not isinstance(self.menu.offers.get(pending.name), Transfer):
+            return None
+        if turn.asked:
+            return "a call of yours waits for approval: hand over when it is decided"
+        if turn.handed:
+            return "the conversation was handed over in this turn already"
+        turn.handed = True
+        return None
+
+    def _refusal(self, pending: Pending, turn: Sampling) -> str | None:
         """Why a call is not run; None reserves its place and lets it run (law 5)."""
         if pending.name not in self.menu:
             return f"there is no tool named {pending.name!r}; you may call: {self.menu.listing()}"
-        reason = self.choice.refusal(pending.name)
+        reason = self.choice.refusal(pending.name) or self._refused_transfer(pending, turn)
         if reason is not None:
             return reason
         if pending.position > 0 and self.scope.request.parallel_tool_calls is False:
@@ -322,4 +350,4 @@ class Turns:
             if isinstance(item, Handoff) and item.status == "completed":
                 handoff = item
         if handoff is not None and self._switch is not None:
-            self._sit(await self._switch(handoff.target))
+            self._sit(await self._switch(handoff.target), handed=True)

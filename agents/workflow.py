@@ -103,7 +103,7 @@ class Workflow(Runnable[T]):
         self.check(request)
         setting = setting or Setting()
         items = setting.items(request)
-        journal = Journal.of(items, history=len(setting.history))
+        journal = Journal.of(items, setting.decided(request), history=len(setting.history))
         given = self._given(list(journal.before))
         if setting.before is not None:
             journal.recall(setting.before)

@@ -9,7 +9,7 @@ is counted. Each contender has its own process; all take turns, round after roun
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import linear_regression, median
 from typing import Any
 
@@ -112,12 +112,85 @@ def in_process(table: Table, rounds: int) -> None:
     shown = f"{turn:.3f} ms a turn"
     table.add(Row("in-process, 200 turns", shown, "0.1 ms", turn / 0.1, 1.0))
     table.note(f"of an in-process turn {said:.3f} ms are the scripted model's own events")
-    each = [median(run["turns"][place] for run in runs) for place in range(len(runs[0]["turns"]))]
-    early, late = median(each[20:50]), median(each[170:200])
+    table.add(_flat("flat", [run["turns"] for run in runs]))
+    each = _medians([run["turns"] for run in runs])
     slope = linear_regression(range(20, 200), each[20:200]).slope
-    shown = f"{late * 1000:.3f} ms, turns 170 to 200"
-    table.add(Row("flat", shown, f"{early * 1000:.3f} ms, turns 20 to 50", late / early, 1.2))
     table.note(f"slope from turn 20 to 200: {slope * 1e9:+.0f} ns a turn")
+
+
+def _medians(runs: Sequence[Sequence[float]]) -> list[float]:
+    """What each turn costs."""
+    return [median(run[place] for run in runs) for place in range(len(runs[0]))]
+
+
+def _flat(name: str, runs: Sequence[Sequence[float]]) -> Row:
+    """Late turns against early ones, of runs of 200."""
+    each = _medians(runs)
+    early, late = median(each[20:50]), median(each[170:200])
+    shown = f"{late * 1000:.3f} ms, turns 170 to 200"
+    return Row(name, shown, f"{early * 1000:.3f} ms, turns 20 to 50", late / early, 1.2)
+
+
+@dataclass(frozen=True, slots=True)
+class Delegation:
+    """One way to delegate. `budget`: of the ratio to the child's own run; see `delegation.py`."""
+
+    name: str
+    budget: float
+    times: int
+    turns: int = 1
+    words: int = 50
+    aside: int = 0
+    at_once: int = 1
+    depth: int = 1
+    workflow: bool = False
+    http: bool = False
+
+
+DELEGATIONS = (
+    Delegation("delegated call of 1 tool turn", 1.3, 100),
+    Delegation("delegated call of 10 tool turns", 1.3, 40, turns=10),
+    Delegation("10 turns that all speak", 1.3, 15, turns=10, aside=50),
+    Delegation("1 tool turn, over HTTP", 1.3, 20, http=True),
+    Delegation("10 tool turns, over HTTP", 1.3, 5, turns=10, http=True),
+    Delegation("100 children at once", 1.5, 1, at_once=100),
+    Delegation("100 in a workflow", 1.5, 1, at_once=100, workflow=True),
+    Delegation("10 tool turns at depth 2", 1.6, 25, turns=10, depth=2),
+    Delegation("10 tool turns at depth 4", 2.2, 15, turns=10, depth=4),
+)
+
+
+def delegation(table: Table, rounds: int) -> None:
+    """Runs inside runs: what they cost more than by themselves, and whether that stays so."""
+    upstream = Child("upstream.py")
+    child = Child("delegation.py", f"http://127.0.0.1:{upstream.ready}")
+    for case in DELEGATIONS:
+        spent = child.ask({**asdict(case), "rounds": rounds})
+        without = spent.get("without", [0.0] * rounds)
+        own = [more - less for more, less in zip(spent["with"], without, strict=True)]
+        row = compared(case.name, own, spent["child"], unit="ms", scale=1000, budget=case.budget)
+        table.add(row)
+    runs = [child.ask({"flat": True}) for _ in range(rounds)]
+    table.add(_flat("flat, with a child in each turn", runs))
+    for one in (child, upstream):
+        one.close()
+
+
+def memory(table: Table, most: int) -> None:
+    """Bytes that a run holds for each of its items: the same for many, and at any depth."""
+    child = Child("holding.py")
+    few, many = (child.ask({"items": items, "depth": 0}) for items in (most // 10, most))
+    table.add(_bytes(f"memory an item, {most:,} items", "held", many, few, 1.1))
+    own = child.ask({"items": 1000, "depth": 0})
+    for depth in (1, 2, 4):
+        deep = child.ask({"items": 1000, "depth": depth})
+        table.add(_bytes(f"memory an item, at most, depth {depth}", "peak", deep, own, 1.3))
+    child.close()
+
+
+def _bytes(name: str, key: str, ours: Any, baseline: Any, budget: float) -> Row:
+    first, other = (f"{one[key] / 1024:.2f} KiB" for one in (ours, baseline))
+    return Row(name, first, other, ours[key] / baseline[key], budget)
 
 
 def imports(table: Table, rounds: int) -> None:
@@ -161,6 +234,8 @@ def main() -> int:
     table = Table("Loop: CPU of one run, in the client's process")
     over_http(table, 5 if given.quick else 15, 1 if given.quick else SLOW)
     in_process(table, 5 if given.quick else 15)
+    delegation(table, 5 if given.quick else 15)
+    memory(table, 1000 if given.quick else 10_000)
     imports(table, 3 if given.quick else 11)
     table.show()
     return 1 if given.gate and not table.holds else 0

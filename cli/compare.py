@@ -138,6 +138,10 @@ class Comparison:
                 return
 
     def _fields(self, one: Event, other: Event) -> Iterator[Field]:
+        if isinstance(one, ItemEvent) and isinstance(other, ItemEvent):
+            if one.item.type != other.item.type:  # then nothing else is worth telling
+                yield Field("item.type", one.item.type, other.item.type)
+                return
         yield from self._values(_json(one), _json(other), "", "")
 
     def _values(self, one: Any, other: Any, path: str, key: str) -> Iterator[Field]:

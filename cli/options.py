@@ -57,7 +57,25 @@ class ChatOptions:
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """`antiphon serve`."""
+    """`antiphon serve`.
+
+    Attributes:
+        app: What to serve, as `module:app`.
+        host: The address to bind.
+        port: The port to bind; 0 takes a free one.
+        upstream: The model server to stand in front of.
+        models: Models of it; none means all.
+        api: What it speaks.
+        api_key_env: The environment variable that holds its key.
+        sandbox: Where `code_interpreter` runs.
+        api_keys: Keys of callers, as `KEY=NAME`.
+        keys: A file of keys.
+        store: Where responses are kept, as a URL; None takes the best that is installed.
+        rate: Requests a minute that each caller may make.
+        at_once: Responses that each caller may have in the making.
+        drain: Seconds that answers under way are given at the end.
+        log: How requests are logged to standard error; None logs none.
+    """
 
     app: str | None
     host: str
@@ -68,6 +86,12 @@ class ServeOptions:
     api_key_env: str | None
     sandbox: SandboxChoice
     api_keys: Sequence[str]
+    keys: str | None
+    store: str | None
+    rate: int | None
+    at_once: int | None
+    drain: float
+    log: Literal["json", "text"] | None
 
 
 @dataclass(frozen=True, slots=True)

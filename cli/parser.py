@@ -20,6 +20,7 @@ from .options import (
 )
 from .run_parser import add_runs
 from .sandbox_parser import EPILOG, add_actions
+from .serve_parser import add_operations
 
 _STYLE: Final[dict[str, Any]] = {
     "formatter_class": argparse.RawDescriptionHelpFormatter,  # epilogs stay as written
@@ -82,7 +83,9 @@ examples:
   antiphon serve app:app            the Provider (or any ASGI app) named `app` in app.py
   antiphon serve --upstream http://localhost:11434/v1
   antiphon serve --upstream https://api.openai.com/v1 --api-key-env OPENAI_API_KEY \\
-                 --model gpt-5 --host 0.0.0.0 --api-key "$SECRET=alice"
+                 --model gpt-5 --host 0.0.0.0 --keys keys.txt --log json
+
+a file of keys has a line key:name for each, # begins a comment, and others may not read it
 
 environment: ANTIPHON_API_KEYS, keys for --upstream as key:name,key2:name2 (a command line is
 shown to every user of this machine; the environment is not)
@@ -263,6 +266,12 @@ def _add_serve(commands: Commands) -> None:
             api_key_env=given.api_key_env,
             sandbox=given.sandbox,
             api_keys=tuple(given.api_key),
+            keys=given.keys,
+            store=given.store,
+            rate=given.rate,
+            at_once=given.at_once,
+            drain=given.drain,
+            log=given.log,
         ),
     )
     parser.add_argument("app", nargs="?", metavar="module:app", help="what to serve")
@@ -294,6 +303,7 @@ def _add_serve(commands: Commands) -> None:
         metavar="KEY=NAME",
         help="a key that callers may use, and whose it is; may be repeated",
     )
+    add_operations(parser, upstream)
 
 
 def _port(text: str) -> int:

@@ -6,7 +6,14 @@ to a terminal takes them out.
 
 from typing import Any, Final, cast
 
-from antiphon.items import Item, text_of
+from antiphon.items import (
+    AgentCall,
+    ApprovalResponse,
+    Handoff,
+    Item,
+    McpApprovalResponse,
+    text_of,
+)
 
 _ABOUT: Final = ("name", "agent", "target", "container_id", "server_label", "role")
 _MARK: Final = "..."
@@ -43,10 +50,14 @@ def gist(item: Item) -> str:
     told: Any = item
     given = _first(told, "arguments", "code", "input", "queries", "action")
     came = _first(told, "error", "output", "outputs", "results")
-    if item.type == "antiphon:agent_call":
+    if isinstance(item, AgentCall):
         came = told.error or _last_text(told.output)
     if item.type in ("message", "reasoning"):
         return _words(told)
+    if isinstance(item, Handoff):
+        return f"{told.error or f'{told.source} -> {told.target}'}"
+    if isinstance(item, ApprovalResponse | McpApprovalResponse):
+        return f"{'approved' if told.approve else 'refused'} {told.reason or ''}".rstrip()
     return f"{given} -> {came}" if given and came else given or came
 
 

@@ -20,6 +20,16 @@ def harmless(text: str) -> str:
     return text if text.isprintable() else text.translate(_HARMLESS)
 
 
+_UNSEEN: Final = re.compile(f"[{''.join(map(chr, sorted(_TURNS | (_CONTROLS - set(range(32))))))}]")
+
+
+def harmless_json(text: str) -> str:
+    """The same JSON, with the characters that are left in it by which it could command a terminal
+    written as escapes: so programs read what was said, and terminals show it.
+    """
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 class Prose:
     """Breaks lines at `width` columns; a word that is not yet whole waits for its rest.
 

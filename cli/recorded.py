@@ -58,6 +58,12 @@ class RecordedItem:
         last = self.events[-1]
         return last if isinstance(last.event, ItemDone) else None
 
+    def told(self) -> Iterator[Told]:
+        """Its events and those of the run inside it; in no order."""
+        yield from self.events
+        if self.child is not None:
+            yield from self.child.told()
+
     @property
     def status(self) -> str:
         """Its status; what has none is completed when it is done."""
@@ -104,9 +110,7 @@ class RecordedRun:
         """All events, of its items and inside them, too; in no order."""
         yield from self.events
         for one in self.items:
-            yield from one.events
-            if one.child is not None:
-                yield from one.child.told()
+            yield from one.told()
 
 
 def tree_of(told: Iterable[Told], *, whole: bool = False) -> RecordedRun:

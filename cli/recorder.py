@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from antiphon.agents import Agent
 from antiphon.errors import AntiphonError, ConfigurationError
 from antiphon.items import CreateResponse, Event, Item, Json
+from antiphon.models import Model
 
 from .asked import Asked, Watched
 from .run_file import MARK, Header, is_run_file
@@ -22,7 +23,7 @@ from .target import Target
 
 
 class Recorder:
-    """Writes one file. What is not a run file is never written over.
+    """Writes one file. What is not a run file is never written over. Use it as a context manager.
 
     Args:
         path: Where to.
@@ -35,6 +36,7 @@ class Recorder:
         self._path = path
         self._last: dict[str, Asked] = {}
         self._began = time.monotonic()
+        self._watched: list[tuple[Agent[Any], Model]] = []
         self._file = _opened(path)
 
     def __enter__(self) -> Self:
@@ -46,6 +48,8 @@ class Recorder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        for agent, model in self._watched:
+            agent.model = model
         self._file.close()
 
     def begin(self, target: Target, items: Sequence[Item]) -> None:
@@ -73,9 +77,10 @@ class Recorder:
         self._write(b'{"t":%.6f,"asked":%b}' % (self._seconds(), note))
 
     def watch(self, agents: Sequence[Agent[Any]]) -> None:
-        """Note what the models of these agents are asked from here on."""
+        """Note what the models of these agents are asked, until this is closed."""
         for agent in agents:
             if not isinstance(agent.model, Watched):
+                self._watched.append((agent, agent.model))
                 agent.model = Watched(agent.model, agent.name, self.asked)
 
     def _seconds(self) -> float:

@@ -18,7 +18,7 @@ from .options import ReplayOptions
 from .paper import Paper
 from .preview import excerpts, title_of
 from .recorded import RecordedItem, RecordedRun, tree_of
-from .run_file import Take, read_runs
+from .run_file import TORN, Take, read_runs
 from .stage import Otherwise, Stage
 from .target import Target, find_target, recorded_target
 
@@ -95,10 +95,12 @@ class _Report:
         if asked is not None:
             return False
         self._paper.line(f"identical: {self._events()}", style="green")
-        if self._then.cut == "torn":
-            self._paper.note("The recording breaks off there, in the middle of the run.")
-        elif self._then.cut == "cancelled":
+        if self._then.cut == "cancelled":
             self._paper.note("The run was stopped there.")
+        elif self._then.cut == "torn":
+            self._paper.note("The recording breaks off there, in the middle of the run.")
+        if self._take.torn:
+            self._paper.note(TORN)
         return True
 
     def _events(self) -> str:
@@ -106,12 +108,12 @@ class _Report:
 
     def _asked(self, asked: Otherwise) -> None:
         whose = f"{asked.now.agent} is asked otherwise, in turn {asked.now.turn}"
-        self._title(asked.position, f"the model of {whose}")
+        self._title("before", asked.position, f"the model of {whose}")
         for name, then, now in asked.then.differences(asked.now):
             self._field(Field(name, MISSING if then is None else then, now))
 
     def _diverged(self, found: Divergence, now: RecordedRun, comparison: Comparison) -> None:
-        self._title(found.position, _place(found.path))
+        self._title("at", found.position, _place(found.path))
         if self._stage.reason is not None:
             self._paper.note(f"  {self._stage.reason}", style="yellow")
         then_type, now_type = _type(found.then), _type(found.now)
@@ -140,8 +142,10 @@ class _Report:
         for each in fields[:_SHOWN]:
             self._field(each)
 
-    def _title(self, position: int, what: str) -> None:
-        place = f"before event {position + 1}" if position < self._count else "after the last event"
+    def _title(self, where: str, position: int, what: str) -> None:
+        place = (
+            f"{where} event {position + 1}" if position < self._count else "after the last event"
+        )
         self._paper.line(f"differs {place} of {self._count}: {what}", style="bold red")
 
     def _field(self, one: Field) -> None:

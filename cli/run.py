@@ -4,22 +4,23 @@ Above: `entry`. Below: `target` (what is run), `screen`, `recorder`, `waiting` (
 for). Not here: conversations of many turns; that is `chat`.
 """
 
+import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from typing import Final
 
-import anyio
 from pydantic import ValidationError
 from rich.console import Console
 
+from antiphon.agents import Result
 from antiphon.errors import AntiphonError, ConfigurationError
 from antiphon.items import ITEMS, Item, Response, ResponseEvent, user
 
 from .options import RunOptions
 from .paper import Paper
 from .picture import saver
-from .prose import harmless
+from .prose import harmless, harmless_json
 from .recorder import Recorder
 from .run_file import is_run_file, read_bytes, read_runs
 from .screen import Screen
@@ -43,31 +44,24 @@ def run(options: RunOptions) -> int:
     """
     target = find_target(options.target)
     items = _given(options)
-    return anyio.run(_run, options, target, items)
-
-
-async def _run(options: RunOptions, target: Target, items: list[Item]) -> int:
-    live = sys.stdout.isatty() and not options.json
+    live = sys.stdout.isatty() and not options.json and not options.quiet
     with ExitStack() as stack:
         recorder = None if options.record is None else Recorder(options.record)
         stack.enter_context(recorder or nullcontext())
         paper = stack.enter_context(_paper(live))
-        screen = Screen(paper, picture=saver("antiphon-run", fresh=True))
-        shown = None if options.quiet else screen
-        try:
-            while True:
-                response = await _once(target, items, recorder, shown)
-                items = [*items, *response.output]
-                waits = waiting_in(response)
-                words = ask_at_terminal(waits, paper) if _may_ask(options, waits) else []
-                if not words:
-                    break
-                items = [*items, *words]
-        finally:
-            with anyio.CancelScope(shield=True):
-                await target.aclose()
+        screen = None if options.quiet else Screen(paper, picture=saver("antiphon-run", fresh=True))
+        runner = stack.enter_context(asyncio.Runner())
+        stack.callback(lambda: runner.run(target.aclose()))
+        while True:
+            response = runner.run(_once(target, items, recorder, screen))
+            items = [*items, *response.output]
+            waits = waiting_in(Result(None, items, response))
+            words = ask_at_terminal(waits, paper) if _may_ask(options, waits) else []
+            if not words:
+                break
+            items = [*items, *words]
+        paper.end()
         if not live:
-            paper.end()
             _answer(response, json=options.json)
         return _ended(options, target, response, waits, paper)
 
@@ -146,7 +140,7 @@ def _may_ask(options: RunOptions, waits: Waiting) -> bool:
 
 def _answer(response: Response, *, json: bool) -> None:
     if json:
-        sys.stdout.write(response.model_dump_json(indent=2) + "\n")
+        sys.stdout.write(harmless_json(response.model_dump_json(indent=2)) + "\n")
     elif text := response.output_text:
         # A pipe gets the text as it is: what commands a terminal is harmless in a file.
         sys.stdout.write((harmless(text) if sys.stdout.isatty() else text).rstrip("\n") + "\n")
@@ -161,7 +155,7 @@ def _ended(
             sys.stderr.write(f"antiphon: {harmless(_why(response))}\n")
         return 1
     if waits:
-        for line in waits.told(options.target, record=options.record, items=options.items):
+        for line in waits.told(options.target, record=options.record):
             paper.note(line, style="yellow")
         return WAITS
     target.runnable.answer(response)

@@ -41,6 +41,8 @@ MARK: Final = b'{"antiphon":"run"'
 MAX_BYTES: Final = 256 * 1024 * 1024
 """What a run file may have: all of it is held while it is looked at."""
 
+TORN: Final = "The file ends in the middle of a line; its last line is torn, and was left out."
+
 Seconds = Annotated[float, Field(ge=0, lt=1e12)]
 
 

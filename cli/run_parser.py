@@ -32,8 +32,10 @@ examples:
 
 The model says again what it said, tools give again what they gave, and the code of today does
 everything else: instructions, menus, the loop, workflows. No model is asked. Ids, times and
-the order of what happened at the same time do not count. It imports the target's module, which
-is your code; the run file itself can make nothing happen but what the target may do.
+the order of what happened at the same time do not count.
+
+The target's module is imported; instructions that are functions, and workflows, run again. With
+--live-tools every call in the file runs, with the file's arguments: only for files you trust.
 
 exit codes: 0 identical, 1 something differs (the first such thing is shown), 2 it cannot be
 replayed

@@ -14,7 +14,7 @@ from typing import Final
 import anyio
 import anyio.lowlevel
 
-QUIET: Final = 2.0
+QUIET: Final = 1.0
 """Seconds in which nothing is told, after which those who did not speak are not waited for."""
 
 

@@ -7,32 +7,38 @@ import ipaddress
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
+from importlib.util import find_spec
+from typing import Any
 
 import anyio
-import uvicorn
 
 from antiphon import __version__
 from antiphon.errors import AntiphonError, ConfigurationError
 from antiphon.models import prefer_fast
-from antiphon.provider import Provider
+from antiphon.provider import Provider, Rate, keys_from_environment, keys_from_file
 from antiphon.tools import CodeInterpreter
 
 from .endpoint import open_upstream, shown
 from .isolation import place
 from .load import Application, load
+from .logs import log_to_stderr
 from .options import Endpoint, ServeOptions
+from .server import Server
 
 KEYS = "ANTIPHON_API_KEYS"
 """The environment variable that holds keys: key:name,key2:name2."""
 
-_PATIENCE = 10
-"""Seconds that running answers are given to end when the server is told to stop."""
+STORE = "sqlite+aiosqlite:///antiphon.db"
+"""Where responses are kept, if nothing else is said and the database's library is there."""
 
 
 def serve(options: ServeOptions) -> int:
     """Serve until a signal says stop; running answers may end first.
+
+    Returns:
+        0 when it was told to stop; 1 if it could not start.
 
     Raises:
         ConfigurationError: There is nothing to serve, or it would be open to strangers.
@@ -47,15 +53,24 @@ def serve(options: ServeOptions) -> int:
             f"{_key_cure(options)}, or keep --host 127.0.0.1"
         )
     bound = _bind(options.host, options.port)
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_PATIENCE)
-    )
+    server = _server(options, app)
     _greet(options, app, bound.getsockname()[1])
     try:
         server.run(sockets=[bound])
     finally:
         bound.close()
     return 0 if server.started else 1
+
+
+def _server(options: ServeOptions, app: Application) -> Server:
+    given: dict[str, Any] = {}
+    if options.log is not None:
+        log_to_stderr(options.log)
+        given["log_config"] = None  # uvicorn's records go the same way
+    if not any(find_spec(name) for name in ("websockets", "wsproto")):
+        _warn("note: no WebSocket is served: pip install 'antiphon[server]'")
+    leaving = app.drain if isinstance(app, Provider) else None
+    return Server(app, drain=options.drain, leaving=leaving, **given)
 
 
 def _from_module(options: ServeOptions) -> Application:
@@ -68,9 +83,15 @@ def _from_module(options: ServeOptions) -> Application:
             "--model, --api, --api-key-env and --sandbox belong to --upstream: "
             f"write them into {options.app} itself"
         )
-    if options.api_keys:
+    if options.api_keys or options.keys:
         raise ConfigurationError(
-            f"--api-key belongs to --upstream: write Provider(api_keys=...) in {options.app}"
+            "--api-key and --keys belong to --upstream: write Provider(api_keys=...) in "
+            f"{options.app}"
+        )
+    if options.store or options.rate or options.at_once:
+        raise ConfigurationError(
+            "--store, --rate and --at-once belong to --upstream: write "
+            f"Provider(store=..., rate=Rate(...)) in {options.app}"
         )
     app = load(options.app)
     if os.environ.get(KEYS):
@@ -83,7 +104,7 @@ def _from_upstream(options: ServeOptions) -> Provider:
         raise ConfigurationError(
             f"expected module:app or --upstream; got both: leave out {options.app} or --upstream"
         )
-    keys = _keys(options.api_keys, os.environ.get(KEYS, ""))
+    keys = _keys(options)
     upstream = open_upstream(
         Endpoint(base_url=options.upstream, api_key_env=options.api_key_env, api=options.api)
     )
@@ -92,30 +113,44 @@ def _from_upstream(options: ServeOptions) -> Provider:
         where = anyio.run(partial(place, options.sandbox, own_code=False))
         _warn(where.notice)
         tools.append(CodeInterpreter(where.sandboxes))
-    if options.models:
-        models = [upstream.model(name) for name in options.models]
-        return Provider(models=models, tools=tools, api_keys=keys)
-    return Provider(upstream=upstream, tools=tools, api_keys=keys)
+    return Provider(
+        models=[upstream.model(name) for name in options.models],
+        upstream=None if options.models else upstream,
+        tools=tools,
+        api_keys=keys,
+        store=_store(options.store),
+        rate=Rate(per_minute=options.rate, at_once=options.at_once),
+    )
 
 
-def _keys(given: Sequence[str], listed: str) -> Mapping[str, str]:
-    """Keys and whose they are, from the command line and the environment.
+def _store(given: str | None) -> str:
+    """Where responses are kept; which is said, if nobody else did."""
+    if given is not None:
+        return given
+    if all(find_spec(name) for name in ("sqlalchemy", "aiosqlite")):
+        _warn("note: responses are kept in ./antiphon.db; --store memory:// writes none")
+        return STORE
+    _warn(
+        "note: responses are kept in memory, until this ends: pip install 'antiphon[server]' "
+        "keeps them in a database"
+    )
+    return "memory://"
+
+
+def _keys(options: ServeOptions) -> Mapping[str, str]:
+    """Keys and whose they are, from the command line, the environment and a file.
 
     Raises:
         ConfigurationError: One is not of the form that is expected. Keys are not repeated.
     """
-    keys: dict[str, str] = {}
-    pairs = [
-        *((text.rpartition("="), "--api-key: expected KEY=NAME") for text in given),
-        *(
-            (text.strip().rpartition(":"), f"{KEYS}: expected key:name,key2:name2")
-            for text in listed.split(",")
-            if text.strip()
-        ),
-    ]
-    for (key, _, name), expected in pairs:
+    keys = {} if options.keys is None else keys_from_file(options.keys)
+    keys |= keys_from_environment(KEYS)
+    for text in options.api_keys:
+        key, _, name = text.rpartition("=")
         if not key or not name:
-            raise ConfigurationError(f"{expected}; got one without a key or a name: write both")
+            raise ConfigurationError(
+                "--api-key: expected KEY=NAME; got one without a key or a name: write both"
+            )
         keys[key] = name
     return keys
 
@@ -152,7 +187,7 @@ def _greet(options: ServeOptions, app: Application, port: int) -> None:
 
 def _key_cure(options: ServeOptions) -> str:
     if options.upstream:
-        return f"say --api-key KEY=NAME, or set {KEYS}"
+        return f"say --api-key KEY=NAME, or set {KEYS}, or --keys FILE"
     return "write Provider(api_keys={...})"
 
 

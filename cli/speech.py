@@ -26,6 +26,7 @@ from antiphon.items import (
     Item,
     ItemAdded,
     ItemDone,
+    ItemEvent,
     McpApprovalRequest,
     Response,
     Usage,
@@ -98,10 +99,18 @@ def is_loop_s_own(reason: str | None) -> bool:
 def _words(one: RecordedItem) -> Iterator[tuple[int, Event]]:
     """Text, thoughts, and calls that the caller runs: the events themselves."""
     for told in one.events:
-        event = told.event.model_copy(deep=True)
-        if isinstance(event, ItemAdded | ItemDone) and isinstance(event.item, FunctionCall):
+        event = fresh(told.event)
+        if isinstance(event, ItemEvent) and isinstance(event.item, FunctionCall):
             event.item = next(iter(lower_one(event.item, "")))  # a namespace goes into the name
         yield told.position, event
+
+
+def fresh(event: Event) -> Event:
+    """A copy of a recorded event, which will get new ids and a new place."""
+    new = event.model_copy()
+    if isinstance(new, ItemEvent):
+        new.item = new.item.model_copy()
+    return new
 
 
 def _call(one: RecordedItem) -> Iterator[tuple[int, Event]]:

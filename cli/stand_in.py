@@ -41,7 +41,7 @@ from .recorded import (
     turns_of,
 )
 from .score import Score
-from .speech import ending_of, function_of, is_loop_s_own, key_of, spoken
+from .speech import ending_of, fresh, function_of, is_loop_s_own, key_of, spoken
 
 Stop = Callable[[str | None], Awaitable[Any]]
 """Ends a replay, for a reason, or because the recording ends; it never returns."""
@@ -78,6 +78,8 @@ class Part:
         """What the model says now, and how it ends; the replay ends where that is not known."""
         number = self._asked
         self._asked += 1
+        for turn in self._turns[max(number - 1, 0) : number]:  # all that came of it is over
+            self.score.tell(*(told.position for one in turn.items for told in one.told()))
         if number > len(self._turns) or (number == len(self._turns) and not self._silent()):
             if self.run.cut is not None:
                 await self.stop(None)
@@ -269,6 +271,7 @@ class _Given:
 
     def refuse(self, reason: str) -> Iterable[Event]:
         """It fails, as it did if it failed so."""
+        self._part.score.tell(*(position for position, _ in self._told(running=True)))
         if _says(self._one.item, reason):
             return [event for _, event in self._told(running=True)]
         kind = self._one.item.type or ""
@@ -283,7 +286,7 @@ class _Given:
     def _told(self, *, running: bool) -> list[tuple[int, Event]]:
         """Its events of before it ran, or of while it did, in its new place."""
         found = [told for told in self._one.events if _is_running(told.event) is running]
-        return [(told.position, self._placed(told.event.model_copy(deep=True))) for told in found]
+        return [(told.position, self._placed(fresh(told.event))) for told in found]
 
     def _placed(self, event: Event) -> Event:
         if isinstance(event, ItemEvent):
@@ -328,8 +331,11 @@ def positions_in(run: RecordedRun, *, live: bool) -> Iterator[int]:
 
 
 def _is_given(one: RecordedItem) -> bool:
-    """Whether a stand-in tells of a call's running. Of one that failed it may be the loop."""
-    return one.status != "failed" and not isinstance(one.item, AgentCall | Handoff)
+    """Whether a stand-in tells of a call's running. Of one that failed, or was closed, it may be
+    the loop that does.
+    """
+    whole = one.status in ("completed", "in_progress")
+    return whole and not isinstance(one.item, AgentCall | Handoff)
 
 
 def _is_call(one: RecordedItem, native: frozenset[str]) -> bool:

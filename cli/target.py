@@ -93,7 +93,7 @@ def recorded_target(spec: str) -> Target:
 def _bound_in(file: Path) -> set[str]:
     """The names that a module gives to anything, read without running it."""
     try:
-        tree = ast.parse(file.read_bytes())
+        tree = ast.parse(file.read_bytes(), str(file))
     except (SyntaxError, ValueError) as error:
         raise ConfigurationError(f"{file} cannot be read as Python: {error}") from error
     names: set[str] = set()

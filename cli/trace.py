@@ -4,19 +4,21 @@ Above: `entry`. Below: `run_file`, `recorded`, `bill`. Not here: any judgement o
 """
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from antiphon.items import AgentCall, Item, Json, Message, Response, Usage
+from antiphon.items import AgentCall, Item, Json, Response, Usage
 
 from .bill import Bill, read_prices
 from .options import TraceOptions
 from .paper import Paper
 from .preview import gist, short, title_of
+from .prose import harmless_json
 from .recorded import RecordedItem, RecordedRun, is_run_here, tree_of, turns_of
-from .run_file import Take, read_runs
+from .run_file import TORN, Take, read_runs
 
 _WIDTH: Final = 120
 """Columns of a line where there is no terminal to ask."""
@@ -33,8 +35,8 @@ class Span:
         item: The item; None for the run that was asked for.
         start: Seconds since the beginning.
         seconds: From added to done; None where it was not finished.
-        usage: The tokens of the run that this is.
-        cost: What that run cost by itself.
+        usage: The tokens of the run that this is, and of those inside it.
+        cost: What that run cost, and those inside it.
         inside: The items of that run.
     """
 
@@ -75,10 +77,11 @@ def trace(options: TraceOptions) -> int:
     takes = read_runs(options.file)
     prices = None if options.prices is None else read_prices(options.prices)
     traces = [_trace(take, Bill(prices, _models(take))) for take in takes]
+    if options.json:
+        told = json.dumps([_json(each) for each in traces], indent=2, ensure_ascii=False)
+        sys.stdout.write(f"{harmless_json(told)}\n")
+        return 0
     with Paper() as paper:
-        if options.json:
-            paper.line(json.dumps([_json(each) for each in traces], indent=2, ensure_ascii=False))
-            return 0
         for number, each in enumerate(traces, start=1):
             if number > 1:
                 paper.line("")
@@ -98,10 +101,9 @@ def _trace(take: Take, bill: Bill) -> Trace:
     last = take.events[-1].t if take.events else 0.0
     top = Span(None, 0.0, last if run.end else None, "")
     top.usage = run.response and run.response.usage
-    top.cost = bill.of(take.header.agent, run.usage)
+    bill.of(take.header.agent, run.usage)
     top.inside = [_span(one, bill) for one in run.items]
-    turns, calls = _counts(run)
-    return Trace(take, run, top, bill, turns, calls, last)
+    return Trace(take, run, top, bill, _turns(take, run), _calls(run), last)
 
 
 def _span(one: RecordedItem, bill: Bill) -> Span:
@@ -110,23 +112,34 @@ def _span(one: RecordedItem, bill: Bill) -> Span:
     span = Span(one.item, start, None if done is None else max(done.t - start, 0), one.status)
     if isinstance(one.item, AgentCall) and one.child is not None:
         response = one.child.response
-        span.usage = one.item.usage or (response and response.usage)
-        span.cost = bill.of(one.item.agent, one.child.usage)
+        used = one.item.usage or (response and response.usage)
+        span.usage = used if used and used.total_tokens else None
         span.inside = [_span(each, bill) for each in one.child.items]
+        costs = [bill.of(one.item.agent, one.child.usage), *(each.cost for each in span.inside)]
+        known = [cost for cost in costs if cost is not None]
+        span.cost = sum(known) if known else None
     return span
 
 
-def _counts(run: RecordedRun) -> tuple[int, int]:
-    """Turns of models and calls that were run here, at any depth."""
-    turns, calls = len(turns_of(run)), 0
+def _turns(take: Take, run: RecordedRun) -> int:
+    """Turns of models, at any depth: as they were noted, or else read off the items."""
+    if take.asked:
+        return len(take.asked)
+    own = 0 if take.header.kind == "workflow" else len(turns_of(run))
+    return own + sum(len(turns_of(each)) for each in _inside(run))
+
+
+def _inside(run: RecordedRun) -> Iterator[RecordedRun]:
     for one in run.items:
-        if isinstance(one.item, Message):
-            continue
-        calls += is_run_here(one.item)
         if one.child is not None:
-            more = _counts(one.child)
-            turns, calls = turns + more[0], calls + more[1]
-    return turns, calls
+            yield one.child
+            yield from _inside(one.child)
+
+
+def _calls(run: RecordedRun) -> int:
+    """Calls that were run here, at any depth."""
+    runs = [run, *_inside(run)]
+    return sum(is_run_here(one.item) for each in runs for one in each.items)
 
 
 # --- in lines ---------------------------------------------------------------
@@ -176,6 +189,8 @@ def _sums(trace: Trace) -> Iterator[str]:
     why = _why(response) if trace.run.end else "the recording ends in the middle of the run"
     yield f"{ended}{': ' if why else ''}{why}"
     yield f"{_count(trace.turns, 'turn')}, {_count(trace.calls, 'call')}"
+    if trace.take.torn:
+        yield TORN
     usage = trace.top.usage
     if usage is not None and usage.total_tokens:
         yield f"tokens: {_detailed(usage)}"

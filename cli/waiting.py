@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from antiphon.agents import Result
 from antiphon.errors import ConfigurationError
 from antiphon.items import (
     ApprovalRequest,
@@ -25,7 +26,6 @@ from antiphon.items import (
 from .paper import Paper
 
 Asked: TypeAlias = ApprovalRequest | McpApprovalRequest
-Word: TypeAlias = ApprovalResponse | McpApprovalResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,10 @@ class Waiting:
     def __bool__(self) -> bool:
         return bool(self.requests or self.calls)
 
-    def told(self, target: str, *, record: str | None, items: str | None) -> Iterator[str]:
+    def told(self, target: str, *, record: str | None) -> Iterator[str]:
         """In words: what waits, and what to type next."""
         for request in self.requests:
-            yield f"it waits for your word: {shown(request)}"
+            yield f"it waits for your word: {shown(request)} is {request.id}"
         for call in self.calls:
             yield (
                 f"it waits for the output of {call.name}({call.arguments}), which you run yourself:"
@@ -56,12 +56,10 @@ class Waiting:
         if record is None:
             yield "to go on from here, record it: run it again with --record run.jsonl"
         elif self.requests:
-            first = self.requests[0].id
             fresh = "next.jsonl" if record != "next.jsonl" else "more.jsonl"
-            yield (
-                f"to go on: antiphon run {target} --items {record} --approve {first} "
-                f"--record {fresh} (or --refuse {first} --reason TEXT)"
-            )
+            words = " ".join(f"--approve {request.id}" for request in self.requests)
+            yield f"to go on: antiphon run {target} --items {record} {words} --record {fresh}"
+            yield "(or, for what is not to run: --refuse ID --reason TEXT)"
 
 
 def shown(request: Asked) -> str:
@@ -71,12 +69,12 @@ def shown(request: Asked) -> str:
     return f"{request.name}({request.arguments}){whose}"
 
 
-def waiting_in(response: Response) -> Waiting:
-    """What this response waits for."""
-    output = response.output
+def waiting_in(result: Result[None]) -> Waiting:
+    """What this run waits for."""
+    output = result.response.output
     done = {item.call_id for item in output if isinstance(item, FunctionCallOutput)}
     return Waiting(
-        [item for item in output if isinstance(item, Asked)],
+        result.approvals,
         [item for item in output if isinstance(item, FunctionCall) and item.call_id not in done],
     )
 
@@ -112,10 +110,7 @@ def words_for(
     Raises:
         ConfigurationError: An id is not that of a request in these items, or is there twice.
     """
-    asked = {item.id: item for item in items if isinstance(item, Asked) and item.id}
-    for item in items:
-        if isinstance(item, Word):
-            asked.pop(item.approval_request_id, None)
+    asked = {item.id: item for item in Result(None, items, Response(id="")).approvals}
     if reason is not None and not refuse:
         raise ConfigurationError("--reason says why a call is refused: say --refuse ID, too")
     words: list[Item] = []

@@ -126,6 +126,7 @@ from .lower import (
     Lowered as Lowered,
     answer_of as answer_of,
     error_text as error_text,
+    handed_to as handed_to,
     lower as lower,
     lower_at as lower_at,
     lower_one as lower_one,

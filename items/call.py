@@ -96,7 +96,7 @@ class AgentCall(Wire):
     output: Annotated[list["Item"], Field(fail_fast=True)] = Field(default_factory=list["Item"])
     usage: Usage | None = None
     error: str | None = None
-    awaiting: Maybe[list[str]] = None
+    awaiting: Maybe[Annotated[list[str], Field(max_length=1000)]] = None
     continues: Maybe[str] = None
     approval_request_id: Maybe[str] = None
 

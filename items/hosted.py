@@ -72,12 +72,18 @@ class FileSearchCall(Wire):
 
 
 class WebSearchCall(Wire):
-    """A web search, a page opened, or a pattern looked for in a page (`action.type`)."""
+    """A web search, a page opened, or a pattern looked for in a page (`action.type`).
+
+    `results` is what the model read, `error` what it was told when the call failed; most clients
+    see neither.
+    """
 
     type: Literal["web_search_call"] = "web_search_call"
     id: Maybe[str] = None
     status: str
     action: Maybe[Json] = None
+    results: Maybe[ListOf[Json]] = None
+    error: Maybe[str] = None
 
 
 class ImageGenerationCall(Wire):

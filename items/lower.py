@@ -136,8 +136,12 @@ def _mcp(item: McpCall, call_id: str) -> tuple[Lowered, ...]:
 
 
 def _handoff(item: Handoff, call_id: str) -> tuple[Lowered, ...]:
-    said = f"The conversation is now {item.target}'s; you are {item.target}."
-    return _pair(call_id, item.name, item.arguments, _outcome(item, said))
+    return _pair(call_id, item.name, item.arguments, _outcome(item, handed_to(item.target)))
+
+
+def handed_to(agent: str) -> str:
+    """What a handoff says to the model that goes on."""
+    return f"The conversation is now {agent}'s; you are {agent}."
 
 
 def _agent(item: AgentCall, call_id: str) -> tuple[Lowered, ...]:
@@ -179,9 +183,11 @@ def _file_search(item: FileSearchCall, call_id: str) -> tuple[Lowered, ...]:
 
 
 def _web_search(item: WebSearchCall, call_id: str) -> tuple[Lowered, ...]:
-    extra = item.model_extra or {}
-    found = extra.get("results", f"[{item.status}]")
-    return _pair(call_id, "web_search", item.action or {}, _text(found))
+    asked = {key: value for key, value in (item.action or {}).items() if key != "sources"}
+    if item.error is not None:
+        return _pair(call_id, "web_search", asked, f"Error: {item.error}")
+    found = f"[{item.status}]" if item.results is None else _text(item.results)
+    return _pair(call_id, "web_search", asked, found)
 
 
 def _image(item: ImageGenerationCall, call_id: str) -> tuple[Lowered, ...]:

@@ -9,6 +9,7 @@ Not here: how records are written, which is the business of whoever configures l
 
 import logging
 import time
+from collections.abc import Collection
 from contextvars import ContextVar, Token
 from typing import Final
 from urllib.parse import quote
@@ -64,6 +65,12 @@ class Access:
         self._begun = time.perf_counter()
         self._token: Token[Access | None] = _current.set(self)
 
+    def headers(self, names: Collection[str]) -> dict[str, str]:
+        """Those of these headers that it has; never logged."""
+        given: list[tuple[bytes, bytes]] = self._scope["headers"]
+        told = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in given)
+        return {name: value for name, value in told if name in names}
+
     def end(self) -> None:
         """Log it; records from now on are not its own."""
         if log.isEnabledFor(logging.INFO):
@@ -110,6 +117,16 @@ def note(
     access.principal = principal or access.principal
     access.model = model or access.model
     access.response_id = response_id or access.response_id
+
+
+def carried(*names: str) -> dict[str, str]:
+    """Those of these headers that the request which is being served here has.
+
+    Args:
+        names: In small letters.
+    """
+    access = _current.get()
+    return {} if access is None else access.headers(names)
 
 
 class RequestIds(logging.Filter):

@@ -36,7 +36,7 @@ MAX_ITEMS: Final = 20_000
 """Items of one request, each part of them counted, too."""
 
 _OBJECTS_AN_ITEM: Final = 10
-_LISTS: Final = ("content", "summary", "output", "outputs")
+_LISTS: Final = ("content", "summary", "output", "outputs", "awaiting")
 _URLS: Final = ("image_url", "file_url", "video_url", "url")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_=\s-]*")
 _FETCHED: Final = re.compile(r"\s*https?:", re.IGNORECASE)

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any, Protocol, TypeAlias, cast
 
-from antiphon.agents import Agent, Seat, Setting, Workflow, build_menu, drive
+from antiphon.agents import Agent, Seat, Setting, Workflow, build_menu, drive, team_of
 from antiphon.errors import ConfigurationError, RequestError
 from antiphon.items import (
     BUILT_IN,
@@ -153,6 +153,13 @@ class Catalogue:
             tools.append(tool)
         return request.model_copy(update={"tools": tools or None})
 
+    def team(self, name: str) -> list[str]:
+        """The names of the agents to whom an agent of this name may hand its conversations."""
+        who = self._named.get(name)
+        if not isinstance(who, Agent):
+            return []
+        return [member for member in team_of(who) if member != who.name]
+
     def find(self, name: str | None) -> Served:
         """Who has this name.
 
@@ -185,12 +192,17 @@ class Catalogue:
     async def aclose(self) -> None:
         """Give back every model's connections."""
         named = [one for one in self._named.values() if not isinstance(one, Workflow)]
-        models = [one.model if isinstance(one, Agent) else one for one in named]
+        models = [model for one in named for model in _models(one)]
         async with AsyncExitStack() as open_still:  # one that cannot be closed stops no other
             if self._upstream is not None:
                 open_still.push_async_callback(self._upstream.aclose)
             for model in {id(model): model for model in models}.values():  # agents may share one
                 open_still.push_async_callback(model.aclose)
+
+
+def _models(one: Model | Agent[Any]) -> list[Model]:
+    """A model; or those of an agent, and of all to whom its conversations may come."""
+    return [each.model for each in team_of(one).values()] if isinstance(one, Agent) else [one]
 
 
 def _key(tool: ToolDefinition) -> tuple[str, str | None]:

@@ -8,9 +8,24 @@ the client sends along. Above: `respond`. Below: `agents.approval` (what waits),
 from collections.abc import Sequence
 from typing import Final
 
-from antiphon.agents import answers, digest_in, digest_of
+from antiphon.agents import (
+    Word,
+    answers,
+    digest_of,
+    name_of,
+    place_of,
+    request_in,
+    same_call,
+)
 from antiphon.errors import RequestError
-from antiphon.items import ApprovalRequest, Clock, Item
+from antiphon.items import (
+    ApprovalRequest,
+    ApprovalResponse,
+    Clock,
+    Item,
+    McpApprovalResponse,
+    Message,
+)
 from antiphon.tools import Scope
 
 from .store import Approval, Store
@@ -43,25 +58,25 @@ class Consent:
         )
 
     async def check(
-        self, items: Sequence[Item], *, history: int, principal: str, model: str
-    ) -> list[str]:
-        """The ids of the requests that these items answer now, each found good.
+        self, items: Sequence[Item], *, history: int, principal: str, asked_of: Sequence[str]
+    ) -> list[Word]:
+        """The words of a request that count now, each found good.
 
         Args:
             items: The whole effective input.
-            history: How many of them came before the request's own input.
+            history: How many of them came before the request's own input; words there are spent.
             principal: Who answers.
-            model: The name that the request is sent to.
+            asked_of: The name that the request is sent to, and those of its agent's team.
 
         Raises:
             RequestError: 404 for what was not asked of this principal, or is asked no longer;
                 409 for what was answered before; 400 for another call than the one asked about.
         """
-        checked: list[str] = []
-        for answer in answers(items):
+        given = items[history:]
+        checked: list[Word] = []
+        for answer in answers(given):
             asked = answer.approval_request_id
-            place = next(at for at, item in enumerate(items) if item is answer) - history
-            param = f"input[{place}].approval_request_id"
+            param = f"{place_of(answer, items, history)}.approval_request_id"
             row = await self._store.approval(asked, principal=principal)
             if row is None:
                 raise RequestError(
@@ -73,30 +88,65 @@ class Consent:
                     type="not_found_error",
                 )
             if row.consumed_at is not None:
+                if _talked_on(given, answer):
+                    continue  # a client that sends its whole history back
                 raise _used(asked, param)
-            try:
-                digest = digest_in(items, answer, (model,))
-            except RequestError as error:
-                error.param = f"input[{place}]"
-                raise
-            if digest != row.digest:
-                raise RequestError(
-                    f"{param}: the call in the input is not the one that was asked about: send "
-                    "the items back as they came, to the model that asked",
-                    param=param,
-                    code="approval_mismatch",
-                )
-            checked.append(asked)
+            _same(row, answer, items, param, asked_of)
+            checked.append(Word(answer, row.digest))
         return checked
 
-    async def use(self, asked: Sequence[str], *, principal: str) -> None:
+    async def use(self, words: Sequence[Word], *, principal: str) -> None:
         """Use up these words, all or none.
 
         Raises:
             RequestError: 409; another request was faster.
         """
+        asked = [word.answer.approval_request_id for word in words]
         if asked and not await self._store.consume(asked, principal=principal, at=self._clock()):
             raise _used(asked[0], "input")
+
+
+def _talked_on(given: Sequence[Item], answer: Item) -> bool:
+    """Whether somebody has said something since a word was given."""
+    behind = given[next(at for at, item in enumerate(given) if item is answer) :]
+    return any(isinstance(item, Message) for item in behind)
+
+
+def _same(
+    row: Approval,
+    answer: ApprovalResponse | McpApprovalResponse,
+    items: Sequence[Item],
+    param: str,
+    asked_of: Sequence[str],
+) -> None:
+    """Whether the call in the items is the one that the row is about.
+
+    Raises:
+        RequestError: 400; it is another, or is not there.
+    """
+    try:
+        request, depth = request_in(items, answer)
+    except RequestError as error:
+        error.param = param.removesuffix(".approval_request_id")
+        raise
+    model = asked_of[0]
+    if not same_call(row.digest, model, request):
+        raise RequestError(
+            f"{param}: the call in the input is not the one that was asked about: send "
+            "the items back as they came, to the model that asked",
+            param=param,
+            code="approval_mismatch",
+        )
+    call = (name_of(request), request.arguments)
+    paths = [[model], *([model, member] for member in asked_of[1:])]
+    if depth == 0 and row.digest not in [digest_of(path, *call) for path in paths]:
+        raise RequestError(
+            f"{param}: a sub-agent asks for this, and its run is not in the input: go on by "
+            "previous_response_id, or send the header OpenResponses-Extensions: antiphon, and "
+            "the items as they come then",
+            param=param,
+            code="approval_mismatch",
+        )
 
 
 def _used(asked: str, param: str) -> RequestError:

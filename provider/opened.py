@@ -4,20 +4,21 @@ Whatever carries the response (HTTP, a WebSocket, a job in the background) begin
 4xx errors come out here. Above: `respond`, `background`. Below: `prepare`, `consent`, `catalogue`.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from antiphon.agents import Agent, Setting
-from antiphon.errors import RequestError
+from antiphon.agents import Agent, Setting, Word, answers
 from antiphon.items import Created, CreateResponse, Event, Item, Response
 
+from .access import note
 from .admit import admit, resolve_items
 from .consent import Consent
 from .desk import Desk
 from .documents import Documents
 from .prepare import earlier
 from .store import Record, Store
+from .telemetry import traced
 from .view import View
 
 
@@ -32,6 +33,8 @@ class Opened:
         view: What its client sees.
         events: The run, behind its first event.
         response: The response as it was created.
+        consent: Who checked the words that came with the request.
+        words: Those that may count.
     """
 
     request: CreateResponse
@@ -40,6 +43,8 @@ class Opened:
     view: View
     events: AsyncGenerator[Event, None]
     response: Response
+    consent: Consent
+    words: Sequence[Word]
 
     @classmethod
     async def of(
@@ -55,8 +60,12 @@ class Opened:
         given = await resolve_items(request.items, desk.store, principal=principal, view=view)
         model = request.model or desk.catalogue.find(None).name
         consent = Consent(desk.store, desk.clock)
-        items = [*history, *given]
-        words = await consent.check(items, history=len(history), principal=principal, model=model)
+        words = await consent.check(
+            [*history, *given],
+            history=len(history),
+            principal=principal,
+            asked_of=[model, *desk.catalogue.team(model)],
+        )
         stored = desk.store_by_default if request.store is None else request.store
         documents = _documents(desk, model, principal)
         before = await documents.read(history, before=True)
@@ -68,15 +77,25 @@ class Opened:
             ids=desk.new_ids(),
             clock=desk.clock,
             approvals=consent,
+            words=words,
         )
         events = desk.catalogue.serve(full, setting)
         first = cast("Created", await anext(events))
+        note(model=model, response_id=first.response.id)
+        events = traced(events, request=full, response=first.response, catalogue=desk.catalogue)
+        return cls(full, given, principal, view, events, first.response, consent, words)
+
+    async def use(self) -> None:
+        """Use up the words that came with the request: from here on its run may act on them.
+
+        Raises:
+            RequestError: 409; another request was faster. The run is closed.
+        """
         try:
-            await consent.use(words, principal=principal)
-        except RequestError:
-            await events.aclose()
+            await self.consent.use(self.words, principal=self.principal)
+        except BaseException:
+            await self.events.aclose()
             raise
-        return cls(full, given, principal, view, events, first.response)
 
     def record(self, response: Response) -> Record:
         """What the store keeps of it, with the response as it stands."""
@@ -137,5 +156,7 @@ async def reopened(
     before = await documents.read(history, before=True)
     readable = request.model_copy(update={"input": await documents.read(request.items)})
     consent = Consent(desk.store, desk.clock)
-    whole = replace(setting, history=before, approvals=consent)
+    # What was approved may have run: the words only say which calls have no receipt yet.
+    words = [Word(answer) for answer in answers(request.items)]
+    whole = replace(setting, history=before, approvals=consent, words=words)
     return desk.catalogue.serve(readable, whole)

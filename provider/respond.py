@@ -59,7 +59,9 @@ class Responder:
         Raises:
             RequestError: Anything that is wrong with the request.
         """
-        return cls(desk, await Opened.of(desk, request, principal=principal, view=view))
+        opened = await Opened.of(desk, request, principal=principal, view=view)
+        await opened.use()
+        return cls(desk, opened)
 
     async def stream(self, send: Send) -> None:
         """Tell the response as server-sent events; every write holds whole frames."""

@@ -31,6 +31,7 @@ from antiphon.items import (
 from antiphon.models import Counts, Model, ModelRequest
 
 from .desk import Desk
+from .documents import Documents
 from .door import Door
 from .manner import Manner
 from .prepare import prepare
@@ -112,14 +113,19 @@ async def count(
         max_items=desk.max_items,
     )
     _refuse_approvals(prepared.request)
+    takes_files: bool = getattr(model, "takes_files", True)
+    documents = Documents(desk.files, principal=sealing.principal, takes_files=takes_files)
+    history = await documents.read(prepared.history, before=True)
+    readable = await documents.read(prepared.request.items)
+    asked = prepared.request.model_copy(update={"input": readable})
     ear = _Ear(model)
     setting = Setting(
-        history=prepared.history,
+        history=history,
         principal=sealing.principal,
         ids=desk.new_ids(),
         clock=desk.clock,
     )
-    heard = await _heard(ear, drive(seat(prepared.request, ear), setting))
+    heard = await _heard(ear, drive(seat(asked, ear), setting))
     try:
         return await counts.count(heard)
     except ModelError as error:

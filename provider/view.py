@@ -50,6 +50,7 @@ from antiphon.items import (
     UnknownEvent,
     WebSearchCall,
     answer_of,
+    handed_to,
     text_of,
 )
 
@@ -169,8 +170,8 @@ def _web_search(view: View, item: WebSearchCall) -> Item:
     shown = item.model_copy()
     if item.action and "web_search_call.action.sources" not in view.include:
         shown.action = {key: value for key, value in item.action.items() if key != "sources"}
-    if "web_search_call.results" not in view.include and shown.__pydantic_extra__:
-        shown.__pydantic_extra__.pop("results", None)  # the copy's own
+    if "web_search_call.results" not in view.include:
+        shown.results = None
     return shown
 
 
@@ -223,7 +224,7 @@ def _handoff(view: View, item: Handoff) -> Item:
         server_label=BUILT_IN,
         name=item.name,
         arguments=item.arguments,
-        output=to_json({"assistant": item.target}).decode() if item.error is None else None,
+        output=handed_to(item.target) if item.error is None else None,
         error=_error(item.error),
     )
 

@@ -9,16 +9,39 @@ from antiphon.errors import ModelRetry as ModelRetry, ToolFailed as ToolFailed
 
 from .account import Account as Account, Price as Price
 from .call import ArgumentsCall as ArgumentsCall, BaseCall as BaseCall
+from .citations import (
+    BEGUN as BEGUN,
+    HINT as HINT,
+    LONGEST as LONGEST,
+    MARKER as MARKER,
+    Annotate as Annotate,
+    Citation as Citation,
+    Citations as Citations,
+    numbers_of as numbers_of,
+)
 from .code_interpreter import CodeInterpreter as CodeInterpreter
 from .context import Context as Context, Progress as Progress
 from .gate import Gate as Gate, NeedsApproval as NeedsApproval, gate_of as gate_of
 from .hosted import (
+    ANEW as ANEW,
     Allowance as Allowance,
     Approvals as Approvals,
+    Asked as Asked,
+    Asks as Asks,
     Call as Call,
+    Declared as Declared,
     HostedTool as HostedTool,
+    Listing as Listing,
+    Lists as Lists,
     Offer as Offer,
     Scope as Scope,
     Slot as Slot,
 )
+from .mcp import MCPServers as MCPServers
+from .mcp_server import MCPServer as MCPServer
 from .tool import Tool as Tool, tool as tool
+from .web_search import Search as Search, WebSearch as WebSearch
+from .web_search_call import OpenPage as OpenPage
+from .web_search_json import JsonSearch as JsonSearch
+from .web_search_page import PageFetcher as PageFetcher, WebPage as WebPage
+from .web_search_query import WebQuery as WebQuery, WebResult as WebResult

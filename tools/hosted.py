@@ -9,7 +9,7 @@ Above: `agents` (menu, dispatch). Not here: who may call what, or when.
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from antiphon.items import (
     ApprovalRequest,
@@ -20,11 +20,17 @@ from antiphon.items import (
     FunctionTool,
     Ids,
     Item,
+    McpApprovalRequest,
     ToolDefinition,
     now,
 )
 
 from .account import Account
+from .citations import Citations
+
+
+Asked: TypeAlias = ApprovalRequest | McpApprovalRequest
+"""A call that waits for a person's word."""
 
 
 @dataclass(slots=True)
@@ -59,7 +65,7 @@ class Allowance:
 class Approvals(Protocol):
     """Whoever serves a run and binds a person's word to what was asked."""
 
-    async def ask(self, request: ApprovalRequest, scope: "Scope") -> None:
+    async def ask(self, request: "Asked", scope: "Scope") -> None:
         """A call of this run waits. Told before anybody sees the request."""
         ...
 
@@ -81,6 +87,8 @@ class Scope:
         account: The budgets that it is held to, its own and those further out.
         approvals: Who is told of calls that wait; nobody where the caller alone keeps them.
         path: The names of the agents from the outermost to this one.
+        citations: The markers that a model may cite by, minted by tools that find something.
+        private_urls: Whether URLs that the request gives may lead into private networks.
     """
 
     principal: str = "local"
@@ -95,11 +103,20 @@ class Scope:
     account: Account = field(default_factory=lambda: Account("run"))
     approvals: Approvals | None = None
     path: tuple[str, ...] = ()
+    citations: Citations = field(default_factory=Citations)
+    private_urls: bool = False
+
+
+ANEW: Final = -1
+"""The output index of an item that a call adds while it runs; the loop gives it its place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """The place of one call in the output: every event of the call bears both."""
+    """The place of one call in the output: every event of the call bears both.
+
+    Events of an item that the call adds to the output bear that item's id, and `ANEW`.
+    """
 
     item_id: str
     output_index: int
@@ -166,7 +183,10 @@ class Offer(Protocol):
 
 @runtime_checkable
 class HostedTool(Protocol):
-    """A tool with an item type of its own, that requests declare by its type."""
+    """A tool with an item type of its own, that requests declare by its type.
+
+    A tool that goes by several names may also have an attribute `types`, all of them.
+    """
 
     @property
     def type(self) -> str:
@@ -184,4 +204,69 @@ class HostedTool(Protocol):
 
     async def aclose(self) -> None:
         """Give back everything held."""
+        ...
+
+
+@runtime_checkable
+class Asks(Protocol):
+    """An offer whose requests for approval are items of their own kind, and bound to what would
+    be called: when that is another thing by the time a person answers, the word does not count.
+    """
+
+    def ask(self, arguments: str, ids: Ids) -> Asked:
+        """The request for one call."""
+        ...
+
+    async def stands(self, request: Asked) -> bool:
+        """Whether what would be called is still what a request was about.
+
+        Raises:
+            ToolFailed: Nobody can say; the call does not run.
+        """
+        ...
+
+
+class Listing(Protocol):
+    """The offers of somebody who has to be asked for them first."""
+
+    @property
+    def label(self) -> str:
+        """Whose they are, as the request has it."""
+        ...
+
+    @property
+    def known(self) -> bool:
+        """Whether nobody has to be asked: the input of the run says what they are."""
+        ...
+
+    @property
+    def offers(self) -> Sequence[Offer]:
+        """What is offered; nothing while it is not known, or when it could not be."""
+        ...
+
+    def begin(self, output_index: int) -> tuple[Call, Slot]:
+        """Ask: an item of the response, in the shape of a call that no model writes."""
+        ...
+
+
+@runtime_checkable
+class Lists(HostedTool, Protocol):
+    """A hosted tool whose offers are known only when somebody has been asked."""
+
+    def listing(self, definition: ToolDefinition, scope: Scope) -> Listing:
+        """What a definition asks for.
+
+        Raises:
+            RequestError: As for `offers`.
+        """
+        ...
+
+
+@runtime_checkable
+class Declared(HostedTool, Protocol):
+    """A hosted tool that says itself how an agent's request asks for it."""
+
+    @property
+    def definition(self) -> ToolDefinition:
+        """The definition."""
         ...

@@ -153,10 +153,7 @@ def tool(
     def make(made_of: Callable[..., Any]) -> Tool[..., Any]:
         named = _name(made_of, name)
         kind = _kind(made_of, named)
-        if timeout is not None and not 0 < timeout < math.inf:
-            raise ToolDefinitionError(
-                f"{named}: expected a timeout above 0 seconds, got {timeout}: leave it out for none"
-            )
+        _check_timeout(timeout, named)
         signature = read_signature(made_of, named, local)
         told = docstring.read(made_of.__doc__, {p.name for p in signature.parameters})
         arguments = Arguments(named, signature.parameters, told.parameters)
@@ -173,6 +170,13 @@ def tool(
 
 def _definition(name: str, description: str | None, parameters: Json, strict: bool) -> FunctionTool:
     return FunctionTool(name=name, description=description, parameters=parameters, strict=strict)
+
+
+def _check_timeout(timeout: float | None, name: str) -> None:
+    if timeout is not None and not 0 < timeout < math.inf:
+        raise ToolDefinitionError(
+            f"{name}: expected a timeout above 0 seconds, got {timeout}: leave it out for none"
+        )
 
 
 def _name(function: Callable[..., Any], given: str | None) -> str:

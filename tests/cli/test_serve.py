@@ -1,14 +1,11 @@
 """`antiphon serve`: real processes on loopback, and what they refuse to do."""
 
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +16,11 @@ from antiphon.models import ModelRequest, Speech, Text, model
 from antiphon.provider import Provider
 
 from .kit import Run, Serving
+from .served import gone, names, serve
 
 pytestmark = pytest.mark.usefixtures("no_engine")
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = str(Path(sys.executable).with_name("antiphon"))
 
 APP = """
 import sys
@@ -51,44 +48,6 @@ def in_a_folder_with_an_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     Path("app_of_mine.py").write_text(APP)
 
 
-class Process:
-    """A running `antiphon serve` that has said hello."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        assert process.stdout is not None
-        self.process = process
-        self.hello = [process.stdout.readline() for _ in range(3)]
-        found = re.search(r" at (http://\S+)$", self.hello[0])
-        assert found is not None, (self.hello, process.stderr and process.stderr.read())
-        self.url = found.group(1)
-
-
-@contextmanager
-def serve(
-    *argv: str, cwd: Path | None = None, variables: Mapping[str, str] | None = None
-) -> Generator[Process]:
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
-    with subprocess.Popen(
-        [COMMAND, "serve", *argv, "--port", "0"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=cwd,
-        env={**environment, **(variables or {})},
-    ) as process:
-        try:
-            yield Process(process)
-        finally:
-            process.kill()
-
-
-def names(url: str, key: str = "") -> list[str]:
-    headers = {"authorization": f"Bearer {key}"} if key else {}
-    answer = httpx2.get(f"{url}/models", headers=headers, timeout=20).raise_for_status()
-    return [each["id"] for each in answer.json()["data"]]
-
-
 def test_a_module_s_app_is_served_and_greets_with_a_line_that_works() -> None:
     with serve("app_of_mine:app") as server:
         first, second, third = server.hello
@@ -99,16 +58,7 @@ def test_a_module_s_app_is_served_and_greets_with_a_line_that_works() -> None:
         assert httpx2.get(curl[-1], timeout=20).json()["data"][0]["id"] == "patient"
 
 
-def gone(url: str) -> bool:
-    parsed = httpx2.URL(url)
-    try:
-        socket.create_connection((parsed.host, parsed.port or 0), timeout=1).close()
-    except OSError:
-        return True
-    return False
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -15)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_a_signal_lets_a_running_answer_end_first(number: signal.Signals, code: int) -> None:
     with serve("app_of_mine:app") as server:
         body = {"model": "patient", "input": "wait", "stream": True}

@@ -128,7 +128,7 @@ async def test_a_handoff_is_a_receipt_to_every_client_and_an_item_to_those_who_o
         opted = (await client.get(f"/v1/responses/{plain['id']}", headers=EXTENDED)).json()
     receipt, said = plain["output"]
     assert (receipt["type"], receipt["name"]) == ("mcp_call", "transfer_to_billing")
-    assert receipt["output"] == '{"assistant":"billing"}'
+    assert receipt["output"] == "The conversation is now billing's; you are billing."
     assert said["content"][0]["text"] == "charged once"
     assert types(second["output"]) == ["message"]
     handoff = opted["output"][0]

@@ -1,0 +1,102 @@
+"""Citations: short markers that a model writes after what it took from a source.
+
+A tool that finds something mints a marker for it, shows it to the model beside what was found,
+and says what is to stand in its place in the answer. Whoever lets the model's words through
+(`agents.citing`) replaces markers by that, and adds the annotation; a marker that was never
+minted is dropped. Markers are numbered through a whole conversation, so that a later answer may
+cite what an earlier one found.
+
+Above: `web_search.py` and every tool that finds things. Not here: reading the model's words.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from antiphon.items import Annotation
+
+MARKER: Final = re.compile(r"\[cite: ?(\d{1,9}(?:, ?(?:cite: ?)?\d{1,9}){0,15})\]")
+"""A marker as models write it: `[cite:3]`, or several as one, `[cite:3, 4]`."""
+
+BEGUN: Final = re.compile(
+    r"\[(?:c(?:i(?:t(?:e(?:: ?(?:\d{1,9}, ?(?:cite: ?)?){0,15}"
+    r"(?:\d{0,9},?|\d{1,9}, ?c(?:i(?:t(?:e(?::)?)?)?)?))?)?)?)?)?\Z"
+)
+"""What may become a marker, at the end of a text that goes on."""
+
+LONGEST: Final = 320
+"""Characters of the longest marker, with room to spare."""
+
+HINT: Final = (
+    "Each result has a `cite` marker, such as [cite:3]. Write it, exactly so, right after what "
+    "you take from that result; never write a marker that you were not given."
+)
+"""How a model is told to cite; for the descriptions of tools."""
+
+Annotate: TypeAlias = Callable[[int, int], Annotation]
+"""Makes the annotation for a span of the answer: its first character, and the one after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """What a marker stands for.
+
+    Attributes:
+        text: What the answer shows in its place; empty where the marker only vanishes.
+        annotate: Makes the annotation on where that stands.
+    """
+
+    text: str
+    annotate: Annotate
+
+
+class Citations:
+    """The markers of one run. Empty and asleep until a tool that cites is on the menu.
+
+    Attributes:
+        awake: Whether the model's words are to be read for markers.
+    """
+
+    __slots__ = ("_known", "awake")
+
+    def __init__(self) -> None:
+        self.awake: bool = False
+        self._known: dict[int, Citation] = {}
+
+    def wake(self) -> None:
+        """A tool that cites may be called: from here on markers are looked for."""
+        self.awake = True
+
+    def mint(self, text: str, annotate: Annotate) -> str:
+        """A new marker, as the model is to write it.
+
+        Args:
+            text: What the answer shows in its place.
+            annotate: Makes the annotation on where that stands.
+        """
+        number = max(self._known, default=0) + 1
+        self._known[number] = Citation(text, annotate)
+        return f"[cite:{number}]"
+
+    def restore(self, marker: str, text: str, annotate: Annotate) -> None:
+        """A marker that was minted earlier in the conversation; what is no marker is passed over.
+
+        Args:
+            marker: As `mint` gave it.
+            text: What the answer shows in its place.
+            annotate: Makes the annotation on where that stands.
+        """
+        numbers = numbers_of(marker)
+        if len(numbers) == 1:
+            self._known.setdefault(numbers[0], Citation(text, annotate))
+
+    def find(self, number: int) -> Citation | None:
+        """What the marker of this number stands for; None if it was never minted."""
+        return self._known.get(number)
+
+
+def numbers_of(marker: str) -> list[int]:
+    """The numbers that a marker names."""
+    found = MARKER.fullmatch(marker)
+    return [] if found is None else [int(each) for each in re.findall(r"\d+", found[1])]

@@ -1,0 +1,256 @@
+"""Lines: sessions with MCP servers, each in a task of its own, used by whoever has a question.
+
+The SDK's contexts have to be left by the task that entered them, and not while somebody else's
+cancel scope is open around them: so one task owns a session from its first byte to its last, and
+callers only send requests through it. A caller that is cancelled sends the protocol's
+cancellation and takes nothing else down. A line that nobody uses for a while is closed; one whose
+server hung up is replaced when it is wanted again.
+
+Above: `mcp_source`. Below: `mcp_way` (where to). Not here: what is asked.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncGenerator, Hashable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Final, cast
+
+import anyio
+
+from .mcp_way import Traffic, Watch, Way, status_of, told_of
+
+if TYPE_CHECKING:
+    from mcp.client import Client
+
+log: logging.Logger = logging.getLogger("antiphon.tools.mcp")
+
+MOST: Final = 256
+"""Sessions that may be open at the same time."""
+
+
+class Unreachable(Exception):
+    """There is no session with a server: nothing was asked of it.
+
+    Attributes:
+        status: The HTTP status that it answered with, where it did.
+    """
+
+    def __init__(self, why: str, status: int | None = None) -> None:
+        super().__init__(why)
+        self.why = why
+        self.status = status
+
+
+class Line:
+    """One session.
+
+    Attributes:
+        changed: Whether the server ever said that its tools are others now.
+        listed: Digests of what was listed since then, by the digest of the definition.
+    """
+
+    def __init__(self, way: Way, *, connect: float, idle: float) -> None:
+        self.changed: bool = False
+        self.listed: dict[str, str] = {}
+        self._way = way
+        self._connect = connect
+        self._idle = idle
+        self._users = 0
+        self._news = anyio.Event()
+        self._ready = anyio.Event()
+        self._scope = anyio.CancelScope()
+        self._client: Client | None = None
+        self._traffic: Traffic | None = None
+        self._over = False
+        self._fault = Unreachable("the session was closed")
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._live())
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be used, here: a session belongs to its event loop."""
+        return not self._over and self._loop is asyncio.get_running_loop()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody uses it."""
+        return self._users == 0
+
+    async def client(self) -> "Client":
+        """The SDK's client, connected.
+
+        Raises:
+            Unreachable: It is not, and will not be.
+        """
+        await self._ready.wait()
+        if self._client is None:
+            raise self._fault
+        if self._traffic is not None:
+            self._traffic.unasked = 0
+        return self._client
+
+    def take(self) -> None:
+        """One more uses it."""
+        self._users += 1
+        self._tell()
+
+    def give(self) -> None:
+        """One fewer does."""
+        self._users -= 1
+        self._tell()
+
+    def end(self) -> None:
+        """Hang up; whoever waits for an answer is told so."""
+        self._over = True
+        if self._loop is asyncio.get_running_loop():
+            self._scope.cancel()
+
+    async def closed(self) -> None:
+        """Until it is."""
+        if self._loop is asyncio.get_running_loop():
+            await asyncio.wait([self._task])
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = anyio.Event()
+
+    def _hung_up(self) -> None:
+        self._over = True
+        self._tell()
+
+    def _others(self) -> None:
+        self.changed = True
+        self.listed.clear()
+
+    async def _live(self) -> None:
+        """The owner's whole life: enter, wait until nobody wants it, leave."""
+        try:
+            with self._scope:
+                self._scope.deadline = anyio.current_time() + self._connect
+                async with AsyncExitStack() as stack:
+                    watch = Watch(self._hung_up, self._others)
+                    client, self._traffic = await self._way.enter(stack, watch)
+                    self._scope.deadline = math.inf
+                    self._client = client
+                    self._ready.set()
+                    await self._serve(client)
+            if self._client is None:
+                self._fault = Unreachable(f"it was not there within {self._connect:g} seconds")
+        except Exception as error:
+            first = _leaf(error)
+            self._fault = Unreachable(words(first), status_of(first))
+            log.info("a session with an MCP server ended: %s", type(first).__name__)
+        finally:
+            self._over = True
+            self._client = None
+            self._ready.set()
+
+    async def _serve(self, client: "Client") -> None:
+        """Until nobody has used it for a while, or the server hangs up."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._listen, client)
+            while not self._over:
+                news = self._news
+                patience = math.inf if self._users else self._idle
+                with anyio.move_on_after(patience) as waited:
+                    await news.wait()
+                if waited.cancelled_caught and not self._users:
+                    break
+            self._over = True
+            tasks.cancel_scope.cancel()
+
+    async def _listen(self, client: "Client") -> None:
+        """From 2026 on, changes are told only to whoever listens for them."""
+        from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
+        from mcp.shared.exceptions import MCPError
+
+        offered = client.server_capabilities.tools
+        if offered is None or not offered.list_changed:
+            return
+        try:
+            async with client.listen(tools_list_changed=True) as changes:
+                async for _ in changes:
+                    self._others()
+        except (ListenNotSupportedError, SubscriptionLost, MCPError, TimeoutError):
+            return
+
+
+def _leaf(error: BaseException) -> BaseException:
+    """The first cause in a group of errors."""
+    if isinstance(error, BaseExceptionGroup):
+        return _leaf(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
+    return error
+
+
+def words(error: BaseException) -> str:
+    """What went wrong with a session, without anything that may be a credential."""
+    if told_of(error):
+        return str(getattr(error, "message", "it cannot be reached"))
+    if isinstance(error, FileNotFoundError | PermissionError):
+        return f"its program could not be started: {error.strerror}"
+    message: object = getattr(error, "message", None)
+    return str(message)[:500] if isinstance(message, str) else type(error).__name__
+
+
+class Lines:
+    """Sessions by what they lead to and whose they are.
+
+    Args:
+        connect: Seconds that connecting may take.
+        idle: Seconds after which an unused session is closed.
+    """
+
+    def __init__(self, *, connect: float, idle: float) -> None:
+        self._connect = connect
+        self._idle = idle
+        self._open: dict[Hashable, Line] = {}
+
+    def peek(self, key: Hashable) -> Line | None:
+        """The session under this key, if it is open."""
+        line = self._open.get(key)
+        return line if line is not None and line.alive else None
+
+    @asynccontextmanager
+    async def taken(self, key: Hashable, way: Way) -> AsyncGenerator[Line, None]:
+        """A session, used until the block ends; opened if there is none.
+
+        Raises:
+            Unreachable: Too many are open.
+        """
+        line = self.peek(key)
+        if line is None:
+            self._make_room()
+            line = Line(way, connect=self._connect, idle=self._idle)
+        self._open.pop(key, None)
+        self._open[key] = line  # the last one used stands last
+        line.take()
+        try:
+            yield line
+        finally:
+            line.give()
+
+    def drop(self, key: Hashable, line: Line) -> None:
+        """This session is of no more use."""
+        line.end()
+        if self._open.get(key) is line:
+            del self._open[key]
+
+    def _make_room(self) -> None:
+        for key in [key for key, line in self._open.items() if not line.alive]:
+            del self._open[key]
+        if len(self._open) < MOST:
+            return
+        unused = next((key for key, line in self._open.items() if line.idle), None)
+        if unused is None:
+            raise Unreachable(f"{MOST} MCP servers are in use here already: try again later")
+        self.drop(unused, self._open[unused])
+
+    async def aclose(self) -> None:
+        """Hang up everywhere."""
+        lines = [line for line in self._open.values() if line.alive]
+        self._open.clear()
+        for line in lines:
+            line.end()
+        for line in lines:
+            await line.closed()

@@ -1,0 +1,197 @@
+"""A link: how one definition asks one server, with times, retries and words for what went wrong.
+
+A request is repeated on a new session only where it is certain that the server never ran it.
+Above: `mcp_source`, `mcp_call`. Below: `mcp_line` (sessions).
+"""
+
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import anyio
+from pydantic import TypeAdapter, ValidationError
+
+from antiphon.errors import ToolFailed
+from antiphon.items import Json
+
+from .mcp_line import Line, Lines, Unreachable, words
+from .mcp_listing import pages
+from .mcp_plain import Plain
+from .mcp_way import Way, status_of, told_of
+
+if TYPE_CHECKING:
+    from mcp.client import Client
+    from mcp.shared.dispatcher import ProgressFnT
+    from mcp_types import CallToolResult, Tool
+
+log: logging.Logger = logging.getLogger("antiphon.tools.mcp")
+
+_T = TypeVar("_T")
+
+ERROR_LIMIT: Final = 2_000
+"""Characters of a server's error that are kept."""
+
+
+class Trouble(Exception):
+    """A request came to nothing.
+
+    Attributes:
+        error: Why, in the form of the `openai` SDK's McpToolCallError.
+        why: The same in words.
+    """
+
+    def __init__(self, error: Json, why: str) -> None:
+        super().__init__(why)
+        self.error = error
+        self.why = why
+
+
+def told(why: str) -> Json:
+    """An error of the tool's own, or of ours about it."""
+    return {"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": why}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Asks one server.
+
+    Attributes:
+        lines: Where its sessions are.
+        key: Which of them.
+        way: How to get there.
+        timeout: Seconds that a request may take, connecting included.
+        plain: Makes its words harmless.
+    """
+
+    lines: Lines
+    key: Hashable
+    way: Way
+    timeout: float
+    plain: Plain
+
+    def current(self) -> Line | None:
+        """The open session, if there is one."""
+        return self.lines.peek(self.key)
+
+    async def tools(self) -> "list[Tool]":
+        """Everything that the server lists now.
+
+        Raises:
+            Trouble: It cannot be asked, or does not come to an end.
+        """
+        return await self._asked("list", pages)
+
+    async def call(
+        self, name: str, arguments: dict[str, Any], progress: "ProgressFnT"
+    ) -> "CallToolResult":
+        """Call a tool.
+
+        Raises:
+            Trouble: It did not answer, or not as the protocol wants it.
+        """
+
+        async def ask(client: "Client") -> "CallToolResult":
+            return await _called(client, name, arguments, progress)
+
+        return await self._asked("call", ask)
+
+    async def _asked(self, what: str, ask: "Callable[[Client], Awaitable[_T]]") -> _T:
+        with anyio.move_on_after(self.timeout):
+            return await self._twice(ask)
+        raise self._trouble(None, f"the server took longer than {self.timeout:g} s ({what})")
+
+    async def _twice(self, ask: "Callable[[Client], Awaitable[_T]]") -> _T:
+        from mcp.shared.exceptions import MCPError
+
+        async with self._line() as line:
+            try:
+                return await self._once(line, ask)
+            except MCPError as error:
+                if told_of(error).get("known") is not False:  # a session that it has forgotten
+                    raise self._refused(line, error) from error
+                self.lines.drop(self.key, line)
+        async with self._line() as line:
+            try:
+                return await self._once(line, ask)
+            except MCPError as error:
+                raise self._refused(line, error) from error
+
+    @asynccontextmanager
+    async def _line(self) -> AsyncGenerator[Line, None]:
+        try:
+            async with self.lines.taken(self.key, self.way) as line:
+                yield line
+        except Unreachable as error:
+            raise self._trouble(error.status, f"no session: {error.why}") from error
+
+    async def _once(self, line: Line, ask: "Callable[[Client], Awaitable[_T]]") -> _T:
+        """One request; only errors of the protocol come out as they are."""
+        client = await line.client()
+        try:
+            return await ask(client)
+        except ToolFailed as error:
+            raise self._trouble(None, str(error)) from error
+        except ValidationError as error:
+            raise self._trouble(
+                None, "the server's answer is not what the protocol says"
+            ) from error
+        except RuntimeError as error:  # the SDK's word for answers that make no sense
+            log.warning("an MCP server answered out of turn: %s", type(error).__name__)
+            raise self._trouble(None, "the server's answer makes no sense") from error
+
+    def _refused(self, line: Line, error: Any) -> Trouble:
+        from mcp_types import CONNECTION_CLOSED
+
+        told_us = told_of(error)
+        status = status_of(error)
+        if error.code == CONNECTION_CLOSED and not told_us:
+            self.lines.drop(self.key, line)
+            return self._trouble(None, "the server hung up: nobody knows whether the call ran")
+        said = self.plain.text(words(error), ERROR_LIMIT)
+        if status is not None:
+            return self._trouble(status, said)
+        return Trouble(
+            {"type": "mcp_protocol_error", "code": error.code, "message": said},
+            f"the server refused: {said}",
+        )
+
+    def _trouble(self, status: int | None, why: str) -> Trouble:
+        why = self.plain.text(why, ERROR_LIMIT)
+        if status is not None:
+            return Trouble({"type": "http_error", "code": status, "message": why}, why)
+        return Trouble(told(why), why)
+
+
+async def _called(
+    client: "Client", name: str, arguments: dict[str, Any], progress: "ProgressFnT"
+) -> "CallToolResult":
+    """Send the request itself, and not through `call_tool`: that checks results against a schema
+    of the server's, whose patterns may take for ever.
+    """
+    from mcp.shared.exceptions import MCPError
+    from mcp_types import (
+        HEADER_MISMATCH,
+        CallToolRequest,
+        CallToolRequestParams,
+        CallToolResult,
+        InputRequiredResult,
+    )
+
+    shape: TypeAdapter[Any] = TypeAdapter(CallToolResult | InputRequiredResult)
+    request = CallToolRequest(params=CallToolRequestParams(name=name, arguments=arguments))
+
+    async def send() -> Any:
+        return await client.session.send_request(request, shape, progress_callback=progress)
+
+    try:
+        result = await send()
+    except MCPError as error:
+        if error.code != HEADER_MISMATCH:
+            raise
+        await pages(client)  # some arguments go into headers, which the listing names
+        result = await send()
+    if not isinstance(result, CallToolResult):
+        raise ToolFailed("the server wants to ask a person or a model, which is not offered here")
+    return result

@@ -1,0 +1,263 @@
+"""`MCPServer`: an MCP server whose tools an agent uses, or to which a provider lends its name.
+
+Above: agents (`Agent(tools=[MCPServer.stdio(...)])`), `mcp.py` (connectors). Below: `mcp_source`.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from antiphon.errors import ConfigurationError, RequestError
+from antiphon.items import BUILT_IN, McpServerTool, ToolDefinition
+
+from .hosted import Offer, Scope
+from .mcp_line import Lines
+from .mcp_link import Link
+from .mcp_listing import digest
+from .mcp_plain import Plain
+from .mcp_policy import Approval, Names, policy_of
+from .mcp_source import McpListing, Source
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from .mcp_way import Way
+
+CONNECT_SECONDS: Final = 20.0
+IDLE_SECONDS: Final = 300.0
+CALL_SECONDS: Final = 120.0
+
+_LABEL: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
+
+class MCPServer:
+    """One MCP server. Make it with `stdio`, `http` or `in_process`; nothing starts before it is
+    asked for something, and what is not used for a while is closed.
+
+    Its tools are listed at the beginning of a run (an `mcp_list_tools` item) and called as
+    `mcp_call` items. What it says of itself and what its tools give is data: bounded, without
+    control characters. A server that asks for sampling, elicitation or roots is refused.
+
+    Attributes:
+        label: What its items call it; models see its tools as `label__tool`.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        way: "Way",
+        *,
+        allowed_tools: Names | None = None,
+        require_approval: Approval = "never",
+        timeout: float = CALL_SECONDS,
+        idle: float = IDLE_SECONDS,
+    ) -> None:
+        if not _LABEL.fullmatch(label) or label == BUILT_IN:
+            raise ConfigurationError(
+                f"MCPServer: expected a label of 1 to 64 letters, digits, `_` or `-`, and not "
+                f"{BUILT_IN!r}, got {label!r}"
+            )
+        for name, seconds in (("timeout", timeout), ("idle", idle)):
+            if not 0 < seconds < math.inf:
+                raise ConfigurationError(f"{name}: expected seconds above 0, got {seconds}")
+        self.label = label
+        try:
+            self._policy = policy_of(allowed_tools, require_approval)
+        except RequestError as error:
+            raise ConfigurationError(f"MCPServer({label!r}): {error.message}") from None
+        self._timeout = timeout
+        self._way = way
+        self._lines = Lines(connect=min(CONNECT_SECONDS, timeout), idle=idle)
+
+    @classmethod
+    def stdio(
+        cls,
+        label: str,
+        command: str,
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        allowed_tools: Names | None = None,
+        require_approval: Approval = "never",
+        timeout: float = CALL_SECONDS,
+        idle: float = IDLE_SECONDS,
+    ) -> "MCPServer":
+        """A program on this machine, started when it is first asked for something.
+
+        Args:
+            label: What its items call it.
+            command: The program.
+            args: Its arguments.
+            env: Its variables, beside PATH, HOME and the few others that are harmless.
+            cwd: Where it runs.
+            allowed_tools: Names, or `{"tool_names": [...], "read_only": True}`; all by default.
+            require_approval: `never`, `always`, or filters: `{"never": {"read_only": True}}`.
+            timeout: Seconds that a listing or a call may take.
+            idle: Seconds after which it is ended when nobody uses it.
+
+        Raises:
+            ConfigurationError: The label, a filter or a number is not what it should be.
+        """
+        from .mcp_way import Program
+
+        way = Program(command, args, dict(env or {}), cwd)
+        return cls(
+            label,
+            way,
+            allowed_tools=allowed_tools,
+            require_approval=require_approval,
+            timeout=timeout,
+            idle=idle,
+        )
+
+    @classmethod
+    def http(
+        cls,
+        label: str,
+        url: str,
+        *,
+        authorization: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: "httpx2.Auth | None" = None,
+        allowed_tools: Names | None = None,
+        require_approval: Approval = "never",
+        timeout: float = CALL_SECONDS,
+        idle: float = IDLE_SECONDS,
+    ) -> "MCPServer":
+        """A URL: streamable HTTP, or the older HTTP+SSE. It may be in a private network: whoever
+        writes this code says where it leads.
+
+        Args:
+            label: What its items call it.
+            url: Where.
+            authorization: A token, sent as `Authorization: Bearer`.
+            headers: Further headers of every request.
+            auth: OAuth, as the SDK has it: `mcp.client.auth.OAuthClientProvider(...)`.
+            allowed_tools: As for `stdio`.
+            require_approval: As for `stdio`.
+            timeout: Seconds that a listing or a call may take.
+            idle: Seconds after which the session is ended when nobody uses it.
+
+        Raises:
+            ConfigurationError: The label, a filter or a number is not what it should be.
+        """
+        from .mcp_way import Address
+
+        way = Address(url, sent(authorization, headers), private=True, auth=auth)
+        return cls(
+            label,
+            way,
+            allowed_tools=allowed_tools,
+            require_approval=require_approval,
+            timeout=timeout,
+            idle=idle,
+        )
+
+    @classmethod
+    def in_process(
+        cls,
+        label: str,
+        server: object,
+        *,
+        allowed_tools: Names | None = None,
+        require_approval: Approval = "never",
+        timeout: float = CALL_SECONDS,
+    ) -> "MCPServer":
+        """A server of the `mcp` SDK in this process: no program, no network.
+
+        Args:
+            label: What its items call it.
+            server: A `mcp.server.MCPServer`, or the low-level `Server`.
+            allowed_tools: As for `stdio`.
+            require_approval: As for `stdio`.
+            timeout: Seconds that a listing or a call may take.
+
+        Raises:
+            ConfigurationError: The label, a filter or a number is not what it should be.
+        """
+        from .mcp_way import InProcess
+
+        return cls(
+            label,
+            InProcess(server),
+            allowed_tools=allowed_tools,
+            require_approval=require_approval,
+            timeout=timeout,
+        )
+
+    def __repr__(self) -> str:
+        return f"MCPServer({self.label!r})"
+
+    @property
+    def type(self) -> str:
+        """What it is known by among the tools that can be run here."""
+        return f"mcp:{self.label}"
+
+    @property
+    def definition(self) -> ToolDefinition:
+        """How an agent's request asks for it."""
+        return McpServerTool(
+            server_label=self.label, connector_id=self.label, require_approval="never"
+        )
+
+    def listing(self, definition: ToolDefinition, scope: Scope) -> McpListing:
+        """Its tools, in one run.
+
+        Raises:
+            RequestError: The definition says what cannot be said of it.
+        """
+        return self.lent(definition, scope)
+
+    def offers(self, definition: ToolDefinition, scope: Scope) -> Sequence[Offer]:
+        """Its tools, as far as they are known without asking it.
+
+        Raises:
+            RequestError: As for `listing`.
+        """
+        return self.listing(definition, scope).offers
+
+    def lent(self, definition: ToolDefinition, scope: Scope) -> McpListing:
+        """Its tools under a definition of somebody's own, whose filters hold beside its own.
+
+        Raises:
+            RequestError: 400; `param` is relative to the definition.
+        """
+        if not isinstance(definition, McpServerTool):
+            raise RequestError(f"expected type mcp, got {definition.type!r}", param="type")
+        for field in ("server_url", "authorization", "headers"):
+            if getattr(definition, field) is not None:
+                raise RequestError(
+                    f"{field}: {self.label!r} is a server of this provider, which knows the way: "
+                    "leave it out",
+                    param=field,
+                    code="invalid_value",
+                )
+        asked = policy_of(definition.allowed_tools, definition.require_approval)
+        label = definition.server_label
+        about = definition.server_description
+        mark = digest("lent", self.label, label, definition.allowed_tools)
+        return McpListing(Source(label, self._link(), (asked, self._policy), mark, about), scope)
+
+    def _link(self) -> Link:
+        plain = Plain(tuple(self._way.secrets))
+        return Link(self._lines, self.label, self._way, self._timeout, plain)
+
+    async def aclose(self) -> None:
+        """End its sessions; it can be used again afterwards."""
+        await self._lines.aclose()
+
+    async def __aenter__(self) -> "MCPServer":
+        return self
+
+    async def __aexit__(self, *how: object) -> None:
+        await self.aclose()
+
+
+def sent(authorization: str | None, headers: Mapping[str, str] | None) -> dict[str, str]:
+    """The headers of every request, a token as a bearer's."""
+    found = {name.lower(): value for name, value in (headers or {}).items()}
+    if authorization is not None:
+        bare = authorization.strip()
+        found["authorization"] = bare if bare.lower().startswith("bearer ") else f"Bearer {bare}"
+    return found

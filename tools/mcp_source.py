@@ -1,0 +1,252 @@
+"""A source: one MCP server as one definition of a request has it: its listing, and its tools.
+
+Above: `mcp.py` (servers of requests), `mcp_server.py` (servers of agents). Below: `mcp_link`,
+`mcp_listing`, `mcp_call`. Not here: where servers are, and who may name them.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from antiphon.errors import ToolFailed
+from antiphon.items import (
+    Event,
+    FunctionCall,
+    FunctionTool,
+    Ids,
+    McpApprovalRequest,
+    McpListTools,
+    McpTool,
+    tool_name,
+)
+
+from .call import BaseCall
+from .gate import Gate
+from .hosted import Asked, Call, Offer, Scope, Slot
+from .mcp_call import McpRun, arguments_of
+from .mcp_link import Link, Trouble
+from .mcp_listing import allowed, digest, digest_of, listed_before, mark_of
+from .mcp_policy import Policy
+from .text import bounded
+
+_ABOUT_LIMIT: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One server, for one definition.
+
+    Attributes:
+        label: What the request calls it.
+        link: Asks it.
+        policies: What may be called, and what waits; all of them hold.
+        mark: A digest of the definition, so that its listings are known again.
+        about: What the request says of it, for the model.
+    """
+
+    label: str
+    link: Link
+    policies: tuple[Policy, ...]
+    mark: str
+    about: str | None = None
+
+    def kept(self, tools: Sequence[McpTool]) -> list[McpTool]:
+        """The tools that may be called."""
+        return [tool for tool in tools if all(each.allows(tool) for each in self.policies)]
+
+    def offers(self, tools: Sequence[McpTool]) -> "list[McpOffer]":
+        """Their places on the menu."""
+        return [McpOffer(self, tool) for tool in self.kept(tools)]
+
+    async def tools(self) -> list[McpTool]:
+        """What the server lists now, as far as it may be called.
+
+        Raises:
+            Trouble: It cannot be asked.
+            ToolFailed: It lists too much.
+        """
+        found = await self.link.tools()
+        plain = self.link.plain
+        kept = self.kept(allowed(found, self.policies[0], plain))
+        line = self.link.current()
+        if line is not None:
+            line.listed[self.mark] = digest(*(digest_of(tool) for tool in kept))
+        return kept
+
+    def still(self, listing: McpListTools) -> bool:
+        """Whether a listing is as good as a new one: the server has not said otherwise since."""
+        line = self.link.current()
+        if line is None or not line.changed:
+            return True
+        now = digest(*(digest_of(tool) for tool in listing.tools))
+        return line.listed.get(self.mark) == now
+
+
+class McpListing:
+    """A server's tools in one run: known from the input, or asked for (see `tools.Listing`).
+
+    Args:
+        source: The server.
+        scope: The run.
+    """
+
+    def __init__(self, source: Source, scope: Scope) -> None:
+        self._source = source
+        self._scope = scope
+        before = listed_before(scope.items, source.label, source.mark)
+        fresh = before is not None and source.still(before)
+        self._tools: list[McpTool] | None = list(before.tools) if before and fresh else None
+
+    @property
+    def label(self) -> str:
+        """What the request calls it."""
+        return self._source.label
+
+    @property
+    def known(self) -> bool:
+        """Whether nobody has to be asked."""
+        return self._tools is not None
+
+    @property
+    def offers(self) -> Sequence[Offer]:
+        """What may be called; nothing before it is known, or when it could not be."""
+        return self._source.offers(self._tools or ())
+
+    def begin(self, output_index: int) -> "tuple[Call, Slot]":
+        """Ask, as an item of the response."""
+        item_id = self._scope.ids.item("mcp_list_tools") + self._source.mark
+        slot = Slot(item_id, output_index)
+        return _Asking(self._source, self._take, slot), slot
+
+    def _take(self, tools: list[McpTool]) -> None:
+        self._tools = tools
+
+
+class _Asking(BaseCall):
+    """An `mcp_list_tools` item in the making."""
+
+    steps: ClassVar[str] = "response.mcp_list_tools"
+
+    def __init__(self, source: Source, take: Callable[[list[McpTool]], None], slot: Slot) -> None:
+        super().__init__(slot)
+        self._source = source
+        self._take = take
+        self._tools: list[McpTool] = []
+        self._error: str | None = None
+
+    def item(self, status: str) -> McpListTools:
+        """The listing; it has no status of its own."""
+        return McpListTools(
+            id=self.slot.item_id,
+            server_label=self._source.label,
+            tools=self._tools,
+            error=self._error,
+        )
+
+    def write(self, delta: str) -> Iterable[Event]:
+        """No model writes it."""
+        return ()
+
+    def ready(self, arguments: str) -> Iterable[Event]:
+        """Likewise."""
+        return ()
+
+    def fail(self, reason: str) -> Iterable[Event]:
+        """There are no tools; the response goes on without."""
+        self._error = reason
+        self._take([])
+        return self.end("failed")
+
+    async def run(self) -> AsyncIterator[Event]:
+        """Ask the server."""
+        try:
+            self._tools = await self._source.tools()
+        except Trouble as trouble:
+            ended = self.fail(trouble.why)
+        except ToolFailed as error:
+            ended = self.fail(str(error))
+        else:
+            self._take(self._tools)
+            ended = self.end("completed")
+        for event in ended:
+            yield event
+
+
+@dataclass(frozen=True, slots=True)
+class McpOffer:
+    """One tool of a server, on the menu (see `tools.Offer` and `tools.Asks`).
+
+    Attributes:
+        source: The server.
+        tool: The tool, as it was listed.
+    """
+
+    source: Source
+    tool: McpTool
+
+    @property
+    def function(self) -> FunctionTool:
+        """What the model sees."""
+        about = self.source.about
+        words = self.tool.description or ""
+        if about:
+            words = f"[{self.source.label}: {bounded(about, _ABOUT_LIMIT)}] {words}".strip()
+        schema = self.tool.input_schema
+        return FunctionTool(
+            name=tool_name(self.source.label, self.tool.name),
+            description=words or None,
+            parameters=schema if isinstance(schema, dict) else {"type": "object"},
+            strict=False,
+        )
+
+    @property
+    def item_type(self) -> str:
+        """The type of the items that its calls become."""
+        return "mcp_call"
+
+    @property
+    def parallel(self) -> bool:
+        """A session takes any number of requests at once."""
+        return True
+
+    @property
+    def gate(self) -> Gate | None:
+        """Says which calls wait; None where none do."""
+        if not any(policy.asks(self.tool) for policy in self.source.policies):
+            return None
+        return self._waits
+
+    async def _waits(self, arguments: str) -> bool:
+        try:
+            arguments_of(arguments, self.tool)
+        except ToolFailed:
+            return False  # nobody is asked about a call that can only fail
+        return True
+
+    def begin(self, call: FunctionCall, slot: Slot, scope: Scope) -> McpRun:
+        """A call opens."""
+        return McpRun(self.source.label, self.tool, self.source.link, slot)
+
+    def ask(self, arguments: str, ids: Ids) -> McpApprovalRequest:
+        """The request for one call. Its id ends with a digest of what would be called."""
+        return McpApprovalRequest(
+            id=ids.item("mcp_approval_request") + digest_of(self.tool),
+            server_label=self.source.label,
+            name=self.tool.name,
+            arguments=arguments,
+        )
+
+    async def stands(self, request: Asked) -> bool:
+        """Whether the server's tool is still the one that a request was about.
+
+        Raises:
+            ToolFailed: Nobody can say.
+        """
+        try:
+            found = await self.source.tools()
+        except Trouble as trouble:
+            raise ToolFailed(
+                f"what was approved could not be looked at again: {trouble.why}"
+            ) from None
+        now = next((tool for tool in found if tool.name == self.tool.name), None)
+        return now is not None and digest_of(now) == mark_of(request.id)

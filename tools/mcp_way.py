@@ -1,0 +1,292 @@
+"""Ways to an MCP server: a program on this machine, a URL, or a server in this process.
+
+A way enters the SDK's client on the stack of whoever will leave it again: the SDK's contexts are
+bound to the task that entered them. `mcp` is imported when a way is gone, not before.
+
+Above: `mcp_line`. Below: the official `mcp` SDK, which speaks every revision of the protocol.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+import httpx2
+
+from antiphon.errors import ConfigurationError
+
+from .mcp_http import FAULT, http_client
+
+if TYPE_CHECKING:
+    from mcp.client import Client
+    from mcp.client.session import IncomingMessage
+
+EVENT_LIMIT: Final = 16 * 1024 * 1024
+"""Bytes of one event of a stream: one result."""
+
+FLOOD: Final = 20_000
+"""Messages that a server may send between two requests of ours; it is left when it sends more."""
+
+_OLD: Final = frozenset({400, 404, 405, 406, 410, 415, 501})
+"""What a server of the first revision (two endpoints, HTTP+SSE) answers to a POST."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who is told of a session.
+
+    Attributes:
+        ended: The server hung up.
+        changed: It says that its tools are others now.
+    """
+
+    ended: Callable[[], None]
+    changed: Callable[[], None]
+
+    async def heard(self, message: "IncomingMessage") -> None:
+        """A notification of the server's."""
+        if getattr(message, "method", None) == "notifications/tools/list_changed":
+            self.changed()
+
+
+class Way(Protocol):
+    """How to get to a server."""
+
+    @property
+    def secrets(self) -> Sequence[str]:
+        """What lets us in."""
+        ...
+
+    async def enter(self, stack: AsyncExitStack, watch: Watch) -> "tuple[Client, Traffic | None]":
+        """A connected client, which is left when the stack is closed, in this same task."""
+        ...
+
+
+class Traffic:
+    """The messages that come from a server, as its session reads them: counted, and their end told.
+
+    Attributes:
+        unasked: How many came since our last request.
+    """
+
+    def __init__(self, ended: Callable[[], None]) -> None:
+        self.unasked: int = 0
+        self.messages: Any = None
+        self._ended = ended
+
+    @property
+    def last_context(self) -> Any:
+        """Which the SDK looks for on what it reads from."""
+        return getattr(self.messages, "last_context", None)
+
+    def __aiter__(self) -> "Traffic":
+        return self
+
+    async def __anext__(self) -> Any:
+        self.unasked += 1
+        if self.unasked > FLOOD:
+            self._ended()
+            raise StopAsyncIteration
+        try:
+            return await self.messages.__anext__()
+        except BaseException:
+            self._ended()
+            raise
+
+    async def receive(self) -> Any:
+        """The next one."""
+        return await self.messages.receive()
+
+    async def aclose(self) -> None:
+        """Read no more."""
+        await self.messages.aclose()
+
+    async def __aenter__(self) -> "Traffic":
+        return self
+
+    async def __aexit__(self, *how: object) -> None:
+        await self.aclose()
+
+
+class _Watched:
+    """A transport of the SDK's whose messages pass through `Traffic`."""
+
+    def __init__(self, transport: AbstractAsyncContextManager[Any], traffic: Traffic) -> None:
+        self._transport = transport
+        self._traffic = traffic
+
+    async def __aenter__(self) -> Any:
+        self._traffic.messages, writing = await self._transport.__aenter__()
+        return self._traffic, writing
+
+    async def __aexit__(self, *how: Any) -> Any:
+        return await self._transport.__aexit__(*how)
+
+
+async def _speak(
+    stack: AsyncExitStack, server: Any, watch: Watch, *, mode: str = "auto"
+) -> "Client":
+    from mcp.client import Client
+    from mcp_types import Implementation
+
+    # No callbacks: a server that wants sampling, elicitation or roots is refused by the SDK.
+    client = Client(
+        server,
+        mode=mode,
+        cache=None,
+        client_info=Implementation(name="antiphon", version="1"),
+        message_handler=watch.heard,
+    )
+    return await stack.enter_async_context(client)
+
+
+async def _carried(
+    stack: AsyncExitStack, transport: Any, watch: Watch, *, mode: str = "auto"
+) -> "tuple[Client, Traffic]":
+    traffic = Traffic(watch.ended)
+    return await _speak(stack, _Watched(transport, traffic), watch, mode=mode), traffic
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program on this machine that speaks over its standard input and output.
+
+    Attributes:
+        command: The program.
+        args: Its arguments.
+        env: Variables beside the few that are harmless (PATH, HOME ...).
+        cwd: Where it runs.
+    """
+
+    command: str
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    cwd: str | None = None
+
+    @property
+    def secrets(self) -> Sequence[str]:
+        """The values of its own variables: keys are given so."""
+        return [value for value in self.env.values() if len(value) >= 16]
+
+    async def enter(self, stack: AsyncExitStack, watch: Watch) -> "tuple[Client, Traffic]":
+        """Start it."""
+        from mcp.client.stdio import StdioServerParameters, stdio_client
+
+        given = StdioServerParameters(
+            command=self.command,
+            args=list(self.args),
+            env=dict(self.env),
+            cwd=self.cwd,
+            encoding_error_handler="replace",
+        )
+        errors = sys.__stderr__ or stack.enter_context(open(os.devnull, "w"))  # noqa: ASYNC230
+        return await _carried(stack, stdio_client(given, errlog=errors), watch)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A URL: streamable HTTP, and where a server does not know that, the older HTTP+SSE.
+
+    Attributes:
+        url: Where.
+        headers: Of every request.
+        private: Whether it may be in a private network.
+        auth: For OAuth (`mcp.client.auth.OAuthClientProvider`).
+        inner: What sends, instead of the network.
+    """
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    private: bool = False
+    auth: httpx2.Auth | None = field(default=None, repr=False)
+    inner: Callable[[], httpx2.AsyncBaseTransport] | None = field(default=None, repr=False)
+
+    @property
+    def secrets(self) -> Sequence[str]:
+        """Every header's value, with and without its scheme, and what the URL holds."""
+        url = httpx2.URL(self.url)
+        found = [part for value in self.headers.values() for part in (value, value.split(" ")[-1])]
+        found.append(url.userinfo.decode())
+        found += [value for _, value in url.params.multi_items()]
+        return [each for each in found if each]
+
+    async def enter(self, stack: AsyncExitStack, watch: Watch) -> "tuple[Client, Traffic]":
+        """Connect."""
+        from mcp.client.sse import sse_client
+        from mcp.client.streamable_http import streamable_http_client
+        from mcp.shared.exceptions import MCPError
+
+        whole = httpx2.URL(self.url)
+        bare = str(whole.copy_with(userinfo=b"", query=None, fragment=None))
+        made = partial(
+            http_client,
+            whole,
+            headers=self.headers,
+            private=self.private,
+            auth=self.auth,
+        )
+        try:
+            async with AsyncExitStack() as trying:
+                http = await trying.enter_async_context(
+                    made(inner=self.inner() if self.inner else None)
+                )
+                stream = streamable_http_client(
+                    bare, http_client=http, max_sse_event_size=EVENT_LIMIT
+                )
+                client, traffic = await _carried(trying, stream, watch)
+                stack.push_async_exit(trying.pop_all())
+                return client, traffic
+        except MCPError as error:
+            if status_of(error) not in _OLD:
+                raise
+
+        def factory(
+            headers: dict[str, str] | None = None,
+            timeout: httpx2.Timeout | None = None,
+            auth: httpx2.Auth | None = None,
+        ) -> httpx2.AsyncClient:
+            return made(inner=self.inner() if self.inner else None)
+
+        return await _carried(
+            stack, sse_client(bare, httpx_client_factory=factory), watch, mode="legacy"
+        )
+
+
+def status_of(error: Any) -> int | None:
+    """The HTTP status behind an error of the SDK's, where there is one."""
+    told = told_of(error)
+    status = told.get("status")
+    return status if isinstance(status, int) else None
+
+
+def told_of(error: Any) -> Mapping[str, Any]:
+    """What `mcp_http.fault` said of an error of the SDK's."""
+    data: object = getattr(error, "data", None)
+    if getattr(error, "code", None) != FAULT or not isinstance(data, dict):
+        return {}
+    told: object = cast("dict[str, object]", data).get("antiphon")
+    return cast("Mapping[str, Any]", told) if isinstance(told, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class InProcess:
+    """A server object in this process (`mcp.server.MCPServer`, or the low-level `Server`)."""
+
+    server: Any
+
+    @property
+    def secrets(self) -> Sequence[str]:
+        """None."""
+        return ()
+
+    async def enter(self, stack: AsyncExitStack, watch: Watch) -> "tuple[Client, None]":
+        """Begin its lifespan."""
+        try:
+            return await _speak(stack, self.server, watch), None
+        except AttributeError as error:
+            raise ConfigurationError(
+                f"MCPServer.in_process: expected a server of the mcp SDK, got {self.server!r}"
+            ) from error

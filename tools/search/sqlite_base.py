@@ -1,0 +1,197 @@
+"""The database of vector stores: its tables, one writer at a time, as many readers as there are.
+
+Everything blocks: call it in worker threads. Above: `sqlite_*`. Below: the standard library.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from antiphon.errors import ConfigurationError
+
+_VERSION: Final = 1
+_PATIENCE: Final = 60.0  # seconds that another process may hold the write lock
+ORDINAL_BITS: Final = 20
+"""Of a chunk's key: these are its place in its file, those above the file's."""
+MOST_CHUNKS: Final = 1 << ORDINAL_BITS
+
+_SCHEMA: Final = (
+    """CREATE TABLE stores (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        principal TEXT NOT NULL,
+        name TEXT NOT NULL,
+        description TEXT,
+        metadata TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        last_active_at INTEGER NOT NULL,
+        expires_days INTEGER,
+        model TEXT,
+        dimensions INTEGER,
+        removals INTEGER NOT NULL DEFAULT 0
+    )""",
+    "CREATE INDEX stores_owned ON stores (principal, seq)",
+    """CREATE TABLE files (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        store INTEGER NOT NULL REFERENCES stores (seq),
+        file_id TEXT NOT NULL,
+        filename TEXT NOT NULL,
+        attributes TEXT NOT NULL,
+        most INTEGER NOT NULL,
+        overlap INTEGER NOT NULL,
+        batch TEXT,
+        created_at INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        usage_bytes INTEGER NOT NULL DEFAULT 0,
+        fault_code TEXT,
+        fault_message TEXT,
+        token TEXT,
+        claimed_until REAL NOT NULL DEFAULT 0,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (store, file_id)
+    )""",
+    "CREATE INDEX files_counted ON files (store, status, usage_bytes)",
+    "CREATE INDEX files_batched ON files (batch, status) WHERE batch IS NOT NULL",
+    "CREATE INDEX files_queued ON files (seq, claimed_until) WHERE status = 'in_progress'",
+    """CREATE TABLE batches (
+        id TEXT PRIMARY KEY,
+        store INTEGER NOT NULL REFERENCES stores (seq),
+        created_at INTEGER NOT NULL,
+        cancelled INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID""",
+    """CREATE TABLE attributes (
+        store INTEGER NOT NULL,
+        key TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        value NOT NULL,
+        file INTEGER NOT NULL,
+        PRIMARY KEY (store, key, kind, value, file)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX attributes_of ON attributes (file)",
+    """CREATE TABLE chunks (
+        key INTEGER PRIMARY KEY,
+        text TEXT NOT NULL,
+        heading TEXT NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        page_first INTEGER, page_last INTEGER,
+        line_first INTEGER, line_last INTEGER
+    )""",
+    """CREATE TABLE vectors (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        store INTEGER NOT NULL,
+        file INTEGER NOT NULL UNIQUE,
+        chunks BLOB NOT NULL,
+        rows BLOB NOT NULL
+    )""",
+    "CREATE INDEX vectors_of ON vectors (store, seq)",
+    """CREATE TABLE remembered (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        key BLOB NOT NULL UNIQUE,
+        vector BLOB NOT NULL
+    )""",
+)
+
+
+class Base:
+    """Connections to one database.
+
+    Args:
+        path: The file; it is made where there is none, readable by its owner only.
+
+    Raises:
+        ConfigurationError: It cannot be opened, was written by a later version, or this Python's
+            SQLite has no FTS5.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            made = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{path}: expected a file that can be written: {error.strerror}"
+            ) from error
+        os.close(made)  # SQLite gives the files beside it the same mode
+        self._turn = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []
+        self._closed = False
+        self._writer = self._connect()
+        try:
+            self._prepare()
+        except BaseException:
+            self._writer.close()
+            raise
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA cache_size = -65536")  # KiB
+        connection.execute("PRAGMA mmap_size = 1073741824")
+        return connection
+
+    def _prepare(self) -> None:
+        (fts,) = self._writer.execute(
+            "SELECT count(*) FROM pragma_module_list WHERE name = 'fts5'"
+        ).fetchone()
+        if not fts:
+            raise ConfigurationError("file search needs an SQLite with FTS5: use another Python")
+        self._writer.execute("PRAGMA journal_mode = WAL")
+        with self.write() as rows:
+            (version,) = rows.execute("PRAGMA user_version").fetchone()
+            if version == 0:
+                for statement in _SCHEMA:
+                    rows.execute(statement)
+                rows.execute(f"PRAGMA user_version = {_VERSION}")
+        if version not in (0, _VERSION):
+            raise ConfigurationError(
+                f"{self.path}: expected an index of version {_VERSION}, got {version}: "
+                "serve it with the antiphon that wrote it, or name another file"
+            )
+
+    @contextmanager
+    def write(self, *, durable: bool = False) -> Generator[sqlite3.Connection]:
+        """One transaction: all or nothing, and alone.
+
+        Args:
+            durable: Whether it outlives a loss of power, which waits for the disk.
+        """
+        with self._turn:
+            rows = self._writer
+            rows.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            rows.execute("BEGIN IMMEDIATE")
+            try:
+                yield rows
+                rows.execute("COMMIT")
+            except BaseException:
+                if rows.in_transaction:
+                    rows.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def read(self) -> Generator[sqlite3.Connection]:
+        """One state of the database, whatever is written meanwhile."""
+        rows = self._idle.pop() if self._idle else self._connect()
+        rows.execute("BEGIN")
+        try:
+            yield rows
+        finally:
+            rows.execute("ROLLBACK")
+            if self._closed:
+                rows.close()
+            else:
+                self._idle.append(rows)
+
+    def close(self) -> None:
+        """Close every connection that is not in use; those in use are closed after it."""
+        self._closed = True
+        with self._turn:
+            self._writer.close()
+        while self._idle:
+            self._idle.pop().close()

@@ -1,0 +1,36 @@
+"""Addresses on the network: whether a host, or what its name leads to, is a public place.
+
+Above: `web_search_page.py`, which looks at the address that it connects to. Source: IANA's
+registries of special-purpose addresses, as `ipaddress` knows them.
+"""
+
+import ipaddress
+from typing import Final, TypeAlias
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_HOLD_IPV4: Final = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b::/96"))
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the public network. What is no address is not."""
+    try:
+        found = _within(ipaddress.ip_address(address.partition("%")[0]))
+    except ValueError:
+        return False
+    return found.is_global and not found.is_multicast
+
+
+def _within(address: Address) -> Address:
+    """The IPv4 address that an IPv6 address stands for, if it stands for one."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if any(address in network for network in _HOLD_IPV4):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
+
+
+def in_domains(host: str, domains: tuple[str, ...]) -> bool:
+    """Whether a host is one of these domains or below one; of no domains, each is."""
+    name = host.lower().rstrip(".")
+    return not domains or any(name == each or name.endswith(f".{each}") for each in domains)
