@@ -33,6 +33,6 @@ from .menu import build_menu as build_menu
 from .result import Result as Result
 from .runnable import AgentInput as AgentInput, Runnable as Runnable, as_items as as_items
 from .setting import Setting as Setting
-from .telling import Before as Before
+from .telling import RESUMED as RESUMED, Before as Before
 from .truncation import shortened as shortened, too_long as too_long
 from .workflow import Workflow as Workflow, run as run, workflow as workflow

@@ -27,7 +27,7 @@ from antiphon.items import (
     ToolDefinition,
 )
 from antiphon.models import Model, resolve
-from antiphon.tools import Context, HostedTool, Offer
+from antiphon.tools import Context, Declared, HostedTool, Offer
 
 from .budget import Budget, held
 from .handoff import Seat, Transfer, owner_of, transfer_name
@@ -160,7 +160,8 @@ class Agent(Runnable[T]):
             max_turns=self.max_turns,
             name=request.model or self.name,
             echo=request,
-            switch=switch,
+            switch=switch if self.handoffs else None,
+            timed=any(each.budget and each.budget.limits.seconds for each in team.values()),
         )
         async with aclosing(events):
             async for event in events:
@@ -257,6 +258,8 @@ def _declaration(tool: object, agent: str) -> ToolDefinition:
     """The definition by which an agent's request asks for one of its own tools."""
     if isinstance(tool, FunctionTool):
         return tool
+    if isinstance(tool, Declared):
+        return tool.definition
     if isinstance(tool, Offer):
         return ProviderFunction(name=tool.function.name)
     if isinstance(tool, HostedTool):

@@ -149,22 +149,20 @@ class Timer:
 
     def __init__(self, left: Callable[[], float | None], *, certain: bool = False) -> None:
         self._left = left
-        self._scope = anyio.CancelScope()
-        self._running = False
+        self._scope: anyio.CancelScope | None = None
         self.needed: bool = certain or left() is not None
 
     def hold(self, left: float | None) -> None:
         """From here on there are so many seconds left, at most."""
-        if left is not None and self._running:
+        if left is not None and self._scope is not None:
             self._scope.deadline = min(self._scope.deadline, anyio.current_time() + left)
 
     @contextmanager
     def running(self) -> Generator[anyio.CancelScope]:
         """The clock runs; what is inside is cancelled when there is no time left."""
-        self._running = True
-        self.hold(self._left())
-        with self._scope as scope:
-            yield scope
+        with anyio.CancelScope() as self._scope:
+            self.hold(self._left())
+            yield self._scope
 
 
 async def in_time(source: AsyncGenerator[Event, None], timer: Timer) -> AsyncGenerator[Event, None]:

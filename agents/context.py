@@ -76,7 +76,7 @@ def _admit(item: Item, position: int) -> None:
             status=404,
             type="not_found_error",
         )
-    if isinstance(item, Compaction):
+    if isinstance(item, Compaction) and item.summary is None:
         raise RequestError(
             f"{param}: this compaction was not sealed by this provider and cannot be read here: "
             "send the items that it stands for",

@@ -76,6 +76,7 @@ def drive(
     name: str | None = None,
     echo: CreateResponse | None = None,
     switch: Switch | None = None,
+    timed: bool = False,
 ) -> AsyncGenerator[Event, None]:
     """`loop`, for whoever has a seat and a setting: agents, and a provider's models.
 
@@ -87,6 +88,7 @@ def drive(
         echo: What the response repeats as its request, where that is not the seat's
             (an agent adds instructions and tools that are nobody's business).
         switch: Gives the seat of an agent to which the model hands over.
+        timed: Whether such an agent has a time limit of its own.
 
     Raises:
         RequestError: At once, if the request cannot be served as it stands.
@@ -94,7 +96,7 @@ def drive(
     response = setting.opening(echo or seat.request, seat.model.name)
     scope = setting.scope(seat.request, response, name=name or seat.agent, budget=None)
     telling = setting.telling(response)
-    turns = Turns(seat, scope, setting, telling, switch)
+    turns = Turns(seat, scope, setting, telling, switch, timed=timed)
     return _told(turns, telling, max_turns)
 
 

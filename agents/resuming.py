@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, S
 from contextlib import aclosing
 from typing import cast
 
-from antiphon.errors import RequestError
+from antiphon.errors import RequestError, ToolFailed
 from antiphon.items import (
     AgentCall,
     ApprovalRequest,
@@ -19,13 +19,16 @@ from antiphon.items import (
     Item,
     ItemAdded,
     ItemDone,
+    McpApprovalRequest,
 )
-from antiphon.tools import Call, Offer, Scope, Slot
+from antiphon.tools import Asks, Call, Listing, Offer, Scope, Slot
 
 from .approval import Asked, Grant, Word, digest_of, grants, name_of, refusal, waiting
+from .asking import asked
 from .delegate import Delegate
 from .menu import Menu
 from .sampling import Pending
+from .stray import Stray
 
 
 class Approved:
@@ -89,15 +92,52 @@ class Resumption:
         self._scope = scope
         self._grants: list[Grant] = grants(scope.items, words, history=history)
         self._continued: list[tuple[AgentCall, list[Word]]] = []
+        self._anew: list[Asked] = []
+        self._unclear: dict[str | None, str] = {}
         for grant in self._grants:
             if isinstance(grant.origin, AgentCall):
                 self._gather(grant.origin, grant.word)
                 self._delegate(grant.origin)
-            else:
+            elif not self._may_come(grant.origin):
                 self._offer(name_of(grant.origin))
 
     def __bool__(self) -> bool:
         return bool(self._grants)
+
+    async def changed(self) -> list[Listing]:
+        """Look again at what was approved: whose tools are others by now, and have to be listed
+        again. Those calls do not run (see `again`).
+        """
+        found: dict[str, Listing] = {}
+        for grant in self._grants:
+            if isinstance(grant.origin, AgentCall) or not grant.word.answer.approve:
+                continue
+            offer = self._menu.offers.get(name_of(grant.origin))
+            if not isinstance(offer, Asks):
+                continue
+            try:
+                stands = await offer.stands(grant.origin)
+            except ToolFailed as error:
+                self._unclear[grant.origin.id] = str(error)
+                continue
+            if not stands and isinstance(grant.origin, McpApprovalRequest):
+                self._anew.append(grant.origin)
+                label = grant.origin.server_label
+                found[label] = self._menu.listings[label]
+        return list(found.values())
+
+    def go_on(self, menu: Menu) -> None:
+        """From here on this is what can be run."""
+        self._menu = menu
+
+    async def again(self) -> list[Asked]:
+        """New requests for what is another thing than the one that was approved."""
+        offers = ((one, self._menu.offers.get(name_of(one))) for one in self._anew)
+        return [
+            await asked(offer, name_of(one), one.arguments, self._scope)
+            for one, offer in offers
+            if offer is not None
+        ]
 
     def calls(self, made: Sequence[Item] = ()) -> Iterator[tuple[Pending, str, str | None]]:
         """Each call, its arguments, and why it does not run, if so; none is begun yet.
@@ -111,9 +151,12 @@ class Resumption:
         for grant in self._grants:
             if isinstance(grant.origin, AgentCall) or grant.origin.id in told:
                 continue
-            call, slot = self._begin(grant.origin, index)
             name = name_of(grant.origin)
-            pending = Pending(name, call, slot, self._offer(name).parallel, position=0)
+            offer = self._menu.offers.get(name)
+            if offer is not None and grant.origin in self._anew:
+                continue
+            call, slot = self._begin(grant.origin, index)
+            pending = Pending(name, call, slot, offer is None or offer.parallel, position=0)
             yield pending, grant.origin.arguments, self._refusal(grant.word, grant.origin)
             index += 1
         for waits, words in self._continued:
@@ -131,14 +174,26 @@ class Resumption:
         asked = digest_of(self._scope.path, name_of(request), request.arguments)
         if word.digest is not None and word.digest != asked:
             return "this is not the call that was approved, or not by whom it was asked"
-        return None
+        if name_of(request) not in self._menu.offers:
+            return "its server does not offer this tool now"
+        return self._unclear.get(request.id)
 
     def _begin(self, request: Asked, index: int) -> tuple[Call, Slot]:
-        offer = self._offer(name_of(request))
-        slot = Slot(self._scope.ids.item(offer.item_type), index)
-        asked = request.id or ""
-        empty = FunctionCall(call_id=asked or "approved", name=name_of(request), arguments="")
-        return Approved(offer.begin(empty, slot, self._scope), asked), slot
+        name = name_of(request)
+        offer = self._menu.offers.get(name)
+        kind = "antiphon:tool_call" if offer is None else offer.item_type
+        slot = Slot(self._scope.ids.item(kind), index)
+        word_on = request.id or ""
+        if offer is None:
+            return Approved(Stray(name, slot), word_on), slot
+        empty = FunctionCall(call_id=word_on or "approved", name=name, arguments="")
+        return Approved(offer.begin(empty, slot, self._scope), word_on), slot
+
+    def _may_come(self, request: Asked) -> bool:
+        """Whether the tool may be one that a server has yet to list."""
+        if not isinstance(request, McpApprovalRequest):
+            return False
+        return request.server_label in self._menu.listings
 
     def _gather(self, run: AgentCall, word: Word) -> None:
         for known, words in self._continued:
@@ -171,7 +226,7 @@ class Resumption:
         return offer
 
 
-def hoisted(output: Fold, first: int, known: Sequence[Item]) -> Iterator[ApprovalRequest]:
+def hoisted(output: Fold, first: int, known: Sequence[Item]) -> Iterator[Asked]:
     """The requests that sub-agents wait for, each once, for the run around them to show.
 
     Args:
@@ -179,15 +234,17 @@ def hoisted(output: Fold, first: int, known: Sequence[Item]) -> Iterator[Approva
         first: From which output index on to look.
         known: Items that were shown before.
     """
-    seen = {item.id for item in known if isinstance(item, ApprovalRequest)}
+    seen = {item.id for item in known if isinstance(item, Asked)}
     for index in range(first, len(output.drafts)):
         item = output.drafts[index].whole
         if not isinstance(item, AgentCall) or not item.awaiting:
             continue
         for inner in item.output:
-            if isinstance(inner, ApprovalRequest) and inner.id not in seen:
-                seen.add(inner.id)
-                yield inner if inner.agent else inner.model_copy(update={"agent": item.agent})
+            if not isinstance(inner, Asked) or inner.id in seen:
+                continue
+            seen.add(inner.id)
+            named = not isinstance(inner, ApprovalRequest) or inner.agent
+            yield inner if named else inner.model_copy(update={"agent": item.agent})
 
 
 def still_waiting(items: Sequence[Item]) -> bool:

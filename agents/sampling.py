@@ -15,7 +15,6 @@ from typing import cast
 from antiphon.errors import ModelError
 from antiphon.items import (
     KINDS,
-    ApprovalRequest,
     ArgumentsDelta,
     ArgumentsDone,
     Completed,
@@ -32,6 +31,7 @@ from antiphon.items import (
 from antiphon.models import Model, ModelRequest
 from antiphon.tools import Call, Gate, Scope, Slot
 
+from .asking import asked
 from .choice import Choice
 from .menu import Menu
 from .stray import Stray
@@ -217,15 +217,8 @@ class Sampling:
 
     async def _ask(self, item: FunctionCall, index: int) -> Sequence[Event]:
         """A call waits: whoever serves the run is told, and then everybody sees the request."""
-        scope = self._scope
-        request = ApprovalRequest(
-            id=scope.ids.item("antiphon:approval_request"),
-            name=item.name,
-            arguments=item.arguments,
-            agent=scope.path[-1] if len(scope.path) > 1 else None,
-        )
-        if scope.approvals is not None:
-            await scope.approvals.ask(request, scope)
+        offer = self._menu.offers[item.name]
+        request = await asked(offer, item.name, item.arguments, self._scope)
         self.asked += 1
         return (
             ItemAdded(output_index=index, item=request),

@@ -32,6 +32,7 @@ class Setting:
         before: What was told of the response already, where another process began it.
         words: What people decided, checked by whoever serves the run; None: what the request's
             own input says, since its sender is trusted.
+        private_urls: Whether URLs that the request gives may lead into private networks.
     """
 
     history: Sequence[Item] = ()
@@ -44,6 +45,7 @@ class Setting:
     approvals: Approvals | None = None
     before: Before | None = None
     words: Sequence[Word] | None = None
+    private_urls: bool = False
 
     @classmethod
     def inside(
@@ -66,6 +68,7 @@ class Setting:
             parent=parent,
             account=parent.account,
             approvals=parent.approvals,
+            private_urls=parent.private_urls,
         )
 
     def items(self, request: CreateResponse) -> list[Item]:
@@ -123,4 +126,5 @@ class Setting:
             account=account,
             approvals=self.approvals,
             path=path,
+            private_urls=self.private_urls,
         )

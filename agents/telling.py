@@ -10,7 +10,6 @@ from typing import Final
 
 from antiphon.items import (
     AgentCall,
-    ApprovalRequest,
     Clock,
     Completed,
     Created,
@@ -24,15 +23,21 @@ from antiphon.items import (
     InProgress,
     Item,
     ItemDone,
+    McpListTools,
     Message,
     Queued,
     Reasoning,
     Response,
     SpentBudget,
+    UnknownEvent,
     Usage,
 )
+from antiphon.tools import Asked
 
 from .closing import closing
+
+RESUMED: Final = "antiphon:response.resumed"
+"""The event that another process goes on with a response."""
 
 INTERRUPTED: Final = "the process that ran it ended"
 """What is told of what was open when a run broke off."""
@@ -63,7 +68,7 @@ class Before:
         asks a model twice for an answer that was given.
         """
         output = self.fold.output
-        if any(isinstance(item, ApprovalRequest) or _whole_call(item) for item in output):
+        if any(isinstance(item, Asked) or _whole_call(item) for item in output):
             return True
         last = output[-1] if output else None
         whole = all(draft.whole is not None for draft in self.fold.drafts.values())
@@ -73,7 +78,7 @@ class Before:
 def _calls(item: Item) -> int:
     """How many provider-run calls an item tells of."""
     inner = sum(map(_calls, item.output)) if isinstance(item, AgentCall) else 0
-    mine = not isinstance(item, Message | Reasoning | FunctionCall | ApprovalRequest)
+    mine = not isinstance(item, Message | Reasoning | FunctionCall | McpListTools | Asked)
     return inner + int(mine)
 
 
@@ -90,7 +95,7 @@ class Telling:
         before: What was told of it already, where it goes on in another process.
     """
 
-    __slots__ = ("_clock", "_number", "_response", "fold", "usage")
+    __slots__ = ("_clock", "_number", "_response", "_resumed", "fold", "usage")
 
     def __init__(self, response: Response, *, clock: Clock, before: Before | None = None) -> None:
         self.fold: Fold = Fold() if before is None else before.fold
@@ -98,6 +103,7 @@ class Telling:
         self._response = response
         self._clock = clock
         self._number = 0 if before is None else before.count
+        self._resumed = self._number > 0
         for item in self.fold.output:
             if isinstance(item, AgentCall):
                 self.usage = self.usage + item.usage
@@ -124,6 +130,8 @@ class Telling:
         envelope = self.fold.envelope
         if self._number == 1 or envelope is None or envelope.status == "queued":
             yield self.tell(InProgress(response=self._response))
+        if self._resumed:
+            yield self.tell(UnknownEvent(type=RESUMED))
         yield from self.close(INTERRUPTED)
 
     def complete(self) -> Iterator[Event]:

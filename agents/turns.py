@@ -4,14 +4,13 @@ Above: `loop`, which gives the run its beginning and its true end. Below: `sampl
 `dispatch` (running calls), `resuming` (calls that were approved), `telling` (numbers and fold).
 """
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final, cast
 
-from antiphon.errors import ModelError
+from antiphon.errors import ModelError, RequestError
 from antiphon.items import (
-    ApprovalRequest,
     Event,
     Failed,
     Handoff,
@@ -25,7 +24,7 @@ from antiphon.items import (
     lower_at,
 )
 from antiphon.models import Model, ModelRequest
-from antiphon.tools import Account, Scope
+from antiphon.tools import Account, Asked, Listing, Scope
 
 from .budget import Timer, held
 from .choice import Choice
@@ -33,6 +32,7 @@ from .citing import cited
 from .context import context_of
 from .dispatch import dispatch
 from .handoff import Seat, Switch, Transfer
+from .listing import listed
 from .menu import Menu, build_menu
 from .placing import Places
 from .resuming import Resumption, hoisted, still_waiting
@@ -57,6 +57,7 @@ class Turns:
         setting: Its circumstances.
         telling: Of its response.
         switch: Gives the seat of an agent to which the model hands over.
+        timed: Whether such an agent has a time limit of its own.
 
     Raises:
         RequestError: The request cannot be served as it stands.
@@ -69,9 +70,11 @@ class Turns:
         setting: Setting,
         telling: Telling,
         switch: Switch | None,
+        *,
+        timed: bool,
     ) -> None:
         self.scope: Scope = scope
-        self.clock: Timer = Timer(scope.account.left, certain=switch is not None)
+        self.clock: Timer = Timer(scope.account.left, certain=timed)
         self._first = scope
         self._accounts: dict[str, Account] = {}
         self.telling: Telling = telling
@@ -89,6 +92,7 @@ class Turns:
 
     def _sit(self, seat: Seat, *, handed: bool = False) -> None:
         """From here on this one answers. What `tool_choice` demanded was met by the handoff."""
+        self._seat, self._handed = seat, handed
         first = self._first
         account = self._accounts.get(seat.agent)
         if account is None:
@@ -97,11 +101,45 @@ class Turns:
         path = first.path if seat.agent == first.path[-1] else (*first.path, seat.agent)
         self.scope = replace(self.scope, request=seat.request, account=account, path=path)
         self.model: Model = seat.model
-        native = getattr(seat.model, "native", ())
-        self.menu: Menu = build_menu(seat.tools, self.scope, native=native)
-        self.choice: Choice = Choice(self.menu, seat.request.tool_choice, met=handed)
+        self._lay({})
         self.memo: dict[int, bytes] = {}
         self.clock.hold(account.left())
+
+    def _lay(self, listings: Mapping[str, Listing]) -> None:
+        """Make the menu, as far as it is known by now."""
+        seat = self._seat
+        native = getattr(seat.model, "native", ())
+        self.menu: Menu = build_menu(seat.tools, self.scope, native=native, listings=listings)
+        wanted = seat.request.tool_choice
+        try:
+            self.choice: Choice = Choice(self.menu, wanted, met=self._handed)
+        except RequestError:
+            if not self.menu.unlisted:
+                raise
+            self.choice = Choice(self.menu, None)  # it may be met by what is to be listed
+
+    async def _list(self, listings: Sequence[Listing]) -> AsyncGenerator[Event, None]:
+        """Ask for offers that are not known yet, or not any more; then the menu is whole."""
+        async with aclosing(listed(listings, self.telling)) as asking:
+            async for event in asking:
+                yield event
+        self._lay(self.menu.listings)
+        self.resumption.go_on(self.menu)
+
+    async def _look(self) -> AsyncGenerator[Event, None]:
+        """Ask for what is offered, before anything runs: also for what was approved, if it is
+        another thing by now.
+        """
+        if self.before is not None and self.before.answered:
+            return
+        if self.menu.unlisted:
+            async with aclosing(self._list(self.menu.unlisted)) as asking:
+                async for event in asking:
+                    yield event
+        if self.before is None and (changed := await self.resumption.changed()):
+            async with aclosing(self._list(changed)) as asking:
+                async for event in asking:
+                    yield event
 
     async def events(self, max_turns: int) -> AsyncGenerator[Event, None]:
         """Turn after turn, and the end."""
@@ -120,6 +158,12 @@ class Turns:
                     yield event
                 return
             first = len(self.telling.fold.drafts)
+            if self.menu.unlisted:  # somebody else's, since a handoff
+                async with aclosing(self._list(self.menu.unlisted)) as asking:
+                    async for event in asking:
+                        yield event
+                await self._remember(first)
+                first = len(self.telling.fold.drafts)
             turn = Sampling(self.menu, self.scope, next_index=first, choice=self.choice)
             while True:
                 try:
@@ -190,6 +234,9 @@ class Turns:
         A run that goes on in another process runs none of it: it may have run already.
         """
         tell, place = self.telling.tell, self._place
+        async with aclosing(self._look()) as looking:
+            async for event in looking:
+                yield event
         runnable: list[Pending] = []
         interrupted = None if self.before is None else f"{INTERRUPTED}; whether it ran is not known"
         for pending, arguments, reason in self.resumption.calls(self.telling.fold.output):
@@ -209,15 +256,22 @@ class Turns:
                     yield tell(place(event))
         for event in self._settle(0):
             yield event
+        for request in await self.resumption.again():
+            for event in self._shown(request):
+                yield event
         await self._remember(0)
 
     def _settle(self, first: int) -> Iterator[Event]:
         """Finish what was left open since `first`, and show what sub-agents wait for."""
         yield from self.telling.close("it was never finished", first=first)
         for request in hoisted(self.telling.fold, first, self.scope.items):
-            index = len(self.telling.fold.drafts)
-            yield self.telling.tell(ItemAdded(output_index=index, item=request))
-            yield self.telling.tell(ItemDone(output_index=index, item=request))
+            yield from self._shown(request)
+
+    def _shown(self, request: Asked) -> Iterator[Event]:
+        """A request for a person's word, as an item."""
+        index = len(self.telling.fold.drafts)
+        yield self.telling.tell(ItemAdded(output_index=index, item=request))
+        yield self.telling.tell(ItemDone(output_index=index, item=request))
 
     def _stop(self) -> Iterator[Event]:
         """The end of a run that may not ask its model now: somebody is waited for."""
@@ -317,7 +371,7 @@ class Turns:
         """How the response ends when all calls of the turn have run; None asks the model again."""
         drafts = self.telling.fold.drafts
         items = (drafts[index].whole for index in range(first, len(drafts)))
-        if self.spent or any(isinstance(item, ApprovalRequest) for item in items):
+        if self.spent or any(isinstance(item, Asked) for item in items):
             return self._stop()
         if turn.client_calls:
             return self.telling.complete()

@@ -117,14 +117,15 @@ class Take:
     Attributes:
         header: What was run, and what was asked.
         events: All its events.
-        asked: What models were asked, each with the position of the event that came next.
+        asked: What models were asked. Whoever records may hear of it before he hears of the
+            events that came first, so their places among these say nothing.
         torn: Whether the file breaks off in the middle of its last line.
         fold: The events, folded.
     """
 
     header: Header
     events: list[Told] = field(default_factory=list[Told])
-    asked: list[tuple[int, Asked]] = field(default_factory=list[tuple[int, Asked]])
+    asked: list[Asked] = field(default_factory=list[Asked])
     torn: bool = False
     fold: Fold = field(default_factory=Fold)
 
@@ -213,7 +214,7 @@ def _take(line: bytes, takes: list[Take], memory: "_Memory") -> None:
         kind = KINDS.get(str(read.event.get("type")), UnknownEvent)
         takes[-1].add(read.t, kind.model_validate(read.event))
     elif read.asked is not None:
-        takes[-1].asked.append((len(takes[-1].events), memory.recall(read.asked)))
+        takes[-1].asked.append(memory.recall(read.asked))
     # any other line is a newer version's
 
 

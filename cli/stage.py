@@ -77,9 +77,9 @@ class Stage:
         self._parts: dict[str, Part] = {}
         self._score = Score()
         self._looking: dict[str, Looking] = {}
-        self._asked: dict[tuple[str, int], list[tuple[int, Asked]]] = {}
-        for position, asked in take.asked:
-            self._asked.setdefault((asked.agent, asked.turn), []).append((position, asked))
+        self._asked: dict[tuple[str, int], list[Asked]] = {}
+        for asked in take.asked:
+            self._asked.setdefault((asked.agent, asked.turn), []).append(asked)
 
     async def play(self, runnable: Runnable[Any]) -> None:
         """Drive it from its beginning to its end, or until the recording does not go on.
@@ -155,7 +155,7 @@ class Stage:
         if id(agent) in twins:
             return twins[id(agent)]
         twin = twins[id(agent)] = copy.copy(agent)
-        look = self._look_for(agent)
+        look = self._look_for(agent, part)
         twin.model = StandIn(agent.name, part, look, name=agent.model.name)
         twin.tools = tuple(self._tool(tool, part) for tool in agent.tools)
         twin.handoffs = tuple(self._twin(each, part, twins) for each in agent.handoffs)
@@ -177,18 +177,18 @@ class Stage:
 
         return serve
 
-    def _look_for(self, agent: Agent[Any]) -> Callable[[ModelRequest], None]:
+    def _look_for(self, agent: Agent[Any], part: Part) -> Callable[[ModelRequest], None]:
         looking = self._looking.setdefault(agent.name, Looking())
 
         def look(request: ModelRequest) -> None:
             now = looking.at(request, agent=agent.name, model=agent.model.name)
             then = self._asked.get((agent.name, now.turn), [])
             for each in then:
-                if not any(each[1].differences(now)):
+                if not any(each.differences(now)):
                     then.remove(each)
                     return
             if then:
-                position, asked = then.pop(0)
+                asked, position = then.pop(0), part.coming
                 if self.otherwise is None or position < self.otherwise.position:
                     self.otherwise = Otherwise(position, asked, now)
 

@@ -110,6 +110,14 @@ class Part:
         self._left = None
         return usage
 
+    @property
+    def coming(self) -> int:
+        """The position of what the model said first in the turn that it is asked for now."""
+        if self._asked < len(self._turns):
+            return self._turns[self._asked].items[0].added.position
+        end = self.run.end
+        return end.position if end is not None else max(told.position for told in self.run.told())
+
     def breaks_off(self) -> bool:
         """Whether the recording ends while the model is speaking the turn that it was given."""
         last = self._asked >= len(self._turns)

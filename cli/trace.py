@@ -93,7 +93,7 @@ def _models(take: Take) -> dict[str, str]:
     """The model of each agent."""
     header = take.header
     own = {header.agent: header.model} if header.model else {}
-    return own | {asked.agent: asked.model for _, asked in take.asked}
+    return own | {asked.agent: asked.model for asked in take.asked}
 
 
 def _trace(take: Take, bill: Bill) -> Trace:

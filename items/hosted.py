@@ -87,12 +87,15 @@ class WebSearchCall(Wire):
 
 
 class ImageGenerationCall(Wire):
-    """An image that was made; `result` is base64."""
+    """An image that was made; `result` is base64, `error` holds a `message` where it failed."""
 
     type: Literal["image_generation_call"] = "image_generation_call"
     id: Maybe[str] = None
     status: str
     result: str | None = None
+    revised_prompt: Maybe[str] = None
+    output_format: Maybe[str] = None
+    error: Maybe[Json] = None
 
 
 class ComputerCall(Wire):

@@ -54,12 +54,16 @@ class ItemReference(Wire):
 
 
 class Compaction(Wire):
-    """An earlier conversation in short, sealed by the provider that made it."""
+    """An earlier conversation in short, sealed by the provider that made it.
+
+    `summary` is what is inside. It is known only where the seal was opened, and never shown.
+    """
 
     type: Literal["compaction", "compaction_summary"] = "compaction"
     id: Maybe[str] = None
     encrypted_content: str
     created_by: Maybe[str] = None
+    summary: Maybe[str] = None
 
 
 def user(text: str) -> Message:

@@ -141,7 +141,7 @@ def _check_item(item: object, param: str, *, private_urls: bool) -> int:
         count += len(parts)
         for position, part in enumerate(parts):
             where = f"{param}.{field}[{position}]"
-            if isinstance(item, AgentCall):
+            if isinstance(item, AgentCall) and isinstance(part, Wire):
                 count += _check_item(part, where, private_urls=private_urls)
             else:
                 _check_part(part, where, private_urls=private_urls)

@@ -25,6 +25,7 @@ from .admit import MAX_ITEMS
 from .auth import KeyLookup, Keys
 from .background import LEASE, Background
 from .catalogue import Catalogue, Upstream
+from .compact import Compact
 from .conversations import ConversationsApi
 from .cors import crossing
 from .desk import Desk
@@ -36,7 +37,9 @@ from .line import KEEP_ALIVE_SECONDS
 from .manner import Manner
 from .rate import Rate, Throttle
 from .responses import ResponsesApi
+from .seal import Seal
 from .store import MemoryStore, Store, store_of
+from .tokens import InputTokens
 from .view import Dialect
 from .websocket import WebSocketDoor
 
@@ -75,6 +78,9 @@ class Provider:
             `sqlite+aiosqlite:///antiphon.db`; the newest in memory by default.
         files: Where uploads are kept; by default in a temporary folder, as long as this lives.
         store_by_default: Whether a request that does not say `store` is stored.
+        seal_keys: What compactions and encrypted reasoning are sealed with: secrets of at least
+            32 characters, a list or one text with commas between; the first seals, all open.
+            Without keys they are sealed with one made at random, and do not survive this process.
         default_tools: Tool definitions that every request to a model gets.
         dialect: Whose reasoning event names all clients get; by default each its own.
         private_urls: Whether image and file URLs may point into private networks.
@@ -107,6 +113,7 @@ class Provider:
         store: Store | str | None = None,
         files: FileStore | None = None,
         store_by_default: bool = True,
+        seal_keys: str | Sequence[str] | None = None,
         default_tools: Sequence[Mapping[str, Any]] = (),
         dialect: Dialect | None = None,
         private_urls: bool = False,
@@ -140,6 +147,7 @@ class Provider:
             catalogue=catalogue,
             store=store_of(store),
             files=files or DiskFiles(),
+            seal=Seal(seal_keys),
             store_by_default=store_by_default,
             private_urls=private_urls,
             max_items=max_items,
@@ -268,6 +276,8 @@ def _endpoints(desk: Desk, background: Background, manner: Manner) -> list[Endpo
     )
     return [
         socket,
+        Compact(desk=desk, seal=desk.seal, manner=manner),
+        InputTokens(desk=desk, seat=desk.catalogue.seat, seal=desk.seal, manner=manner),
         ResponsesApi(desk, background, manner),
         ConversationsApi(desk, manner),
         FilesApi(manner.keys, desk.files, idle_seconds=manner.body_seconds),

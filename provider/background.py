@@ -10,14 +10,15 @@ Above: `responses`. Below: `respond` (admission), `making` (one job), `store.Job
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from contextvars import Context
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import anyio
 
-from antiphon.agents import Before, Setting
+from antiphon.agents import RESUMED, Before, Setting
 from antiphon.errors import RequestError
 from antiphon.items import (
     Created,
@@ -46,6 +47,9 @@ AT_ONCE: Final = 256
 
 POLL: Final = 0.5
 """Seconds after which a follower looks again, if nobody in this process told it of news."""
+
+MAX_LIVES: Final = 100
+"""Processes that may try to make one response; what kills each of them is the response itself."""
 
 _PAGE: Final = 500
 
@@ -93,17 +97,37 @@ class Background:
         self.wake()
         try:
             opened = await Opened.of(self._desk, request, principal=principal, view=view)
-            record = opened.record(opened.response)
-            kept = {**record.view, "request": _kept(opened.request, opened.response)}
-            record = replace(record, view=kept)
-            first = Created(response=opened.response, sequence_number=0)
-            making = self._making(record, opened.events, [first])
-            await self._desk.store.start(record, owner=making.owner, until=self._until())
         except BaseException:
             release()
             raise
+        try:
+            making = await self._started(opened)
+        except BaseException:
+            release()
+            await opened.events.aclose()
+            raise
         self._spawn(making).add_done_callback(lambda _: release())
-        return record
+        return making.record
+
+    async def _started(self, opened: Opened) -> Making:
+        """A job that the store has, and whose words are used up: in this order, so that none is
+        used up for nothing.
+        """
+        record = opened.record(opened.response)
+        kept = {**record.view, "request": _kept(opened.request, opened.response)}
+        record = replace(record, view=kept)
+        first = Created(response=opened.response, sequence_number=0)
+        told = Fold()
+        told.add(first)
+        setting = Setting(clock=self._desk.clock, before=Before(told, 1))
+        making = self._making(record, opened.events, setting, [first])
+        await self._desk.store.start(record, owner=making.owner, until=self._until())
+        try:
+            await opened.use()
+        except BaseException:
+            await self._desk.store.delete(opened.response.id, principal=opened.principal)
+            raise
+        return making
 
     async def follow(self, record: Record, *, after: int = -1) -> AsyncGenerator[list[Event], None]:
         """The events of a job as its creator sees them, numbered; some at a time, to the end.
@@ -113,7 +137,8 @@ class Background:
             after: Sequence number behind which to begin.
         """
         response_id, principal = record.response.id, record.principal
-        viewer = Viewer(View.from_data(record.view))
+        sealing = self._desk.sealing(record.principal)
+        viewer = Viewer(View.from_data(record.view, sealing=sealing))
         last = -1
         while True:
             news = self._news(response_id)
@@ -175,15 +200,25 @@ class Background:
         self,
         record: Record,
         events: AsyncGenerator[Event, None],
-        told: list[Any],
+        setting: Setting,
+        told: list[Event],
         owner: str | None = None,
     ) -> Making:
-        name = owner or secrets.token_hex(8)
-        making = Making(self._desk.store, record, events, owner=name, until=self._until, told=told)
-        self._makings[record.response.id] = making
-        return making
+        def stopped() -> Iterator[Event]:
+            return setting.telling(record.response).cancel()
+
+        return Making(
+            self._desk.store,
+            record,
+            events,
+            owner=owner or secrets.token_hex(8),
+            until=self._until,
+            stopped=stopped,
+            told=told,
+        )
 
     def _spawn(self, making: Making) -> asyncio.Task[None]:
+        self._makings[making.record.response.id] = making
         task = asyncio.create_task(self._made(making))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -213,7 +248,7 @@ class Background:
     async def _resumed(self, record: Record, owner: str) -> Making:
         """A job that goes on, from what was told of it."""
         kept = Fold()
-        count, last = 0, -1
+        count, last, lives = 0, -1, 0
         while True:
             told = await self._desk.store.told(
                 record.response.id, principal=record.principal, after=last, limit=_PAGE
@@ -221,35 +256,41 @@ class Background:
             if told is None or not told.events:
                 break
             for number, data in told.events:
-                kept.add(parse_event(data))
+                event = parse_event(data)
+                kept.add(event)
+                lives += event.type == RESUMED
                 count, last = count + 1, number
         if kept.envelope is None:  # nothing was told: it begins here
             kept.envelope = record.response
-        before = Before(kept, count)
-        return self._making(record, self._going_on(record, before), [], owner)
-
-    async def _going_on(self, record: Record, before: Before) -> AsyncGenerator[Event, None]:
-        """The rest of a run; or its honest end, where it cannot go on."""
         setting = Setting(
             principal=record.principal,
             ids=self._desk.new_ids(),
             clock=self._desk.clock,
-            before=before,
+            before=Before(kept, count),
         )
+        events = self._going_on(record, setting, lives)
+        return self._making(record, events, setting, [], owner)
+
+    async def _going_on(
+        self, record: Record, setting: Setting, lives: int
+    ) -> AsyncGenerator[Event, None]:
+        """The rest of a run; or its honest end, where it cannot go on."""
         try:
-            request = _restored(record)
-            events = await reopened(self._desk, request, setting)
+            if lives >= MAX_LIVES:
+                raise RequestError(f"the process that made it ended {lives} times")
+            events = await reopened(self._desk, _restored(record), setting)
             first = await anext(events)
         except RequestError as error:
-            telling = setting.telling(before.fold.response)
+            telling = setting.telling(record.response)
             for event in telling.begin():
                 yield event
             for event in telling.fail("interrupted", f"it could not go on: {error.message}"):
                 yield event
             return
         yield first
-        async for event in events:
-            yield event
+        async with aclosing(events):
+            async for event in events:
+                yield event
 
 
 def _kept(request: CreateResponse, opening: Response) -> Json | None:

@@ -118,9 +118,13 @@ class Catalogue:
         who = self.find(request.model)
         if isinstance(who, Agent | Workflow):
             return who.serve(request, setting)
-        full = self._with_defaults(request) if defaults else request
-        seat = Seat(who.name, who, self._tools, full)
+        seat = self.seat(request, who, defaults=defaults)
         return drive(seat, setting, name=request.model, echo=request, max_turns=self._max_turns)
+
+    def seat(self, request: CreateResponse, model: Model, *, defaults: bool = True) -> Seat:
+        """A request as a model gets it: with what can be run here, and the default tools."""
+        full = self._with_defaults(request) if defaults else request
+        return Seat(model.name, model, self._tools, full)
 
     def check(self, request: CreateResponse, scope: Scope) -> None:
         """Whether a request inside another can be served: its model, and each of its tools.

@@ -19,14 +19,13 @@ from antiphon.agents import (
 )
 from antiphon.errors import RequestError
 from antiphon.items import (
-    ApprovalRequest,
     ApprovalResponse,
     Clock,
     Item,
     McpApprovalResponse,
     Message,
 )
-from antiphon.tools import Scope
+from antiphon.tools import Asked, Scope
 
 from .store import Approval, Store
 
@@ -46,13 +45,13 @@ class Consent:
         self._store = store
         self._clock = clock
 
-    async def ask(self, request: ApprovalRequest, scope: Scope) -> None:
+    async def ask(self, request: Asked, scope: Scope) -> None:
         """A call waits: keep what it is, before anybody is asked."""
         await self._store.ask(
             Approval(
                 id=request.id or "",
                 principal=scope.principal,
-                digest=digest_of(scope.path, request.name, request.arguments),
+                digest=digest_of(scope.path, name_of(request), request.arguments),
                 expires_at=self._clock() + EXPIRES,
             )
         )

@@ -20,7 +20,7 @@ from .admit import admit, resolve_items
 from .desk import Desk
 from .door import Door
 from .manner import Manner
-from .opened import no_conversation
+from .prepare import no_conversation
 from .responses import included
 from .store import Conversation, Paging, no_such_item
 from .view import View
@@ -111,7 +111,7 @@ class ConversationsApi:
     async def _items(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = await self._manner.principal(scope)
         query = QueryParams(scope["query_string"])
-        view = self._view(scope, query)
+        view = self._view(scope, query, principal)
         named = _id(scope)
         page = await self._desk.store.page(named, Paging.of(query), principal=principal)
         if page is None:
@@ -120,7 +120,7 @@ class ConversationsApi:
 
     async def _append(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = await self._manner.principal(scope)
-        view = self._view(scope, QueryParams(scope["query_string"]))
+        view = self._view(scope, QueryParams(scope["query_string"]), principal)
         asked = parse_body(NewItems, await self._manner.body(scope, receive))
         items = await self._admitted(asked.items, scope, principal)
         named = _id(scope)
@@ -131,7 +131,7 @@ class ConversationsApi:
 
     async def _item(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = await self._manner.principal(scope)
-        view = self._view(scope, QueryParams(scope["query_string"]))
+        view = self._view(scope, QueryParams(scope["query_string"]), principal)
         named = (await self._found(scope, principal)).id
         item_id: str = scope["path_params"]["item_id"]
         item = await self._desk.store.conversation_item(named, item_id, principal=principal)
@@ -165,12 +165,14 @@ class ConversationsApi:
             )
         asked = CreateResponse.model_construct(input=list(items))
         admit(asked, private_urls=self._desk.private_urls, max_items=self._desk.max_items)
-        view = self._view(scope, QueryParams(""))
-        return await resolve_items(items, self._desk.store, principal=principal, view=view)
+        view = self._view(scope, QueryParams(""), principal)
+        given = self._desk.sealing(principal).opened(items, param="items")
+        return await resolve_items(given, self._desk.store, principal=principal, view=view)
 
-    def _view(self, scope: Scope, query: QueryParams) -> View:
+    def _view(self, scope: Scope, query: QueryParams, principal: str) -> View:
         caller = self._manner.caller(scope)
-        return View(caller.dialect, caller.extensions, included(query))
+        sealing = self._desk.sealing(principal)
+        return View(caller.dialect, caller.extensions, included(query), sealing=sealing)
 
 
 def _id(scope: Scope) -> str:

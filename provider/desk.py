@@ -4,13 +4,15 @@ Above: whatever opens a response, or reads a request's items. Below: the parts t
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from antiphon.items import Clock, Ids, now
 
 from .admit import MAX_ITEMS
 from .catalogue import Catalogue
 from .file_store import FileStore
+from .seal import Seal
+from .sealing import Sealing
 from .store import Store
 
 
@@ -22,6 +24,7 @@ class Desk:
         catalogue: Who answers to which name.
         store: Where responses are kept.
         files: Where uploads are kept.
+        seal: Seals what clients carry.
         store_by_default: Whether a request that does not say is stored.
         private_urls: Whether image and file URLs may point into private networks.
         max_items: How many items and parts a request may have.
@@ -32,8 +35,13 @@ class Desk:
     catalogue: Catalogue
     store: Store
     files: FileStore
+    seal: Seal = field(default_factory=Seal)
     store_by_default: bool = True
     private_urls: bool = False
     max_items: int = MAX_ITEMS
     new_ids: Callable[[], Ids] = Ids
     clock: Clock = now
+
+    def sealing(self, principal: str) -> Sealing:
+        """The seal, in the hands of this principal."""
+        return Sealing(self.seal, principal)

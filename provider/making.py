@@ -7,7 +7,7 @@ Above: `background`. Below: `store.Jobs`, `feed`.
 """
 
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import replace
 from typing import Final, cast
 
@@ -32,6 +32,9 @@ log: logging.Logger = logging.getLogger("antiphon.provider")
 TOGETHER: Final = 0.02
 """Seconds for which events are gathered before they are written."""
 
+TRIES: Final = 8
+"""How often a store that fails is asked again, each time after twice as long: 5 seconds in all."""
+
 AHEAD: Final = 2000
 """Events that may wait to be written; a run that is further ahead waits, too."""
 
@@ -47,6 +50,7 @@ class Making:
         events: The run.
         owner: The name of the lease.
         until: When a lease taken now runs out.
+        stopped: Gives the last events of a run that was stopped before it began here.
         told: Events that came already.
 
     Attributes:
@@ -61,6 +65,7 @@ class Making:
         *,
         owner: str,
         until: Callable[[], float],
+        stopped: Callable[[], Iterator[Event]],
         told: list[Event],
     ) -> None:
         self.record: Record = record
@@ -69,6 +74,8 @@ class Making:
         self._store = store
         self._events = events
         self._until = until
+        self._stopped = stopped
+        self._begun = False
         self._scope = anyio.CancelScope()
         self._pending: list[tuple[int, bytes]] = []
         self._items: list[tuple[int, Item]] = []
@@ -108,22 +115,15 @@ class Making:
             tasks.start_soon(self._write)
             with self._scope:
                 async with room:
-                    await self._drive()
-            if self._end is None and not self._leaving and not self._lost:
-                await self._hear_out()  # it was cancelled before it ran
+                    self._begun = True
+                    await feed(self._events, self._take, self._flush)
             with anyio.CancelScope(shield=True):
                 tasks.cancel_scope.cancel()
                 await self._events.aclose()
+                if not self._begun:  # nothing of it may run any more, not even its first step
+                    for event in self._stopped():
+                        self._take(event)
                 await self._finish()
-
-    async def _drive(self) -> None:
-        await feed(self._events, self._take, self._flush)
-
-    async def _hear_out(self) -> None:
-        """Drive a run that was never begun to the end that a cancelled one has."""
-        with anyio.CancelScope() as scope:
-            scope.cancel()
-            await self._drive()
 
     def _take(self, event: Event) -> None:
         """Note one event; what comes after this process has let go is nobody's."""
@@ -144,27 +144,42 @@ class Making:
             await self._written.wait()
 
     async def _write(self) -> None:
-        """Write what has come, again and again."""
+        """Write what has come, again and again; a store that fails is asked again for a while."""
+        failures = 0
         while True:
             await self._some.wait()
-            await anyio.sleep(TOGETHER)
-            if self._end is None:
+            await anyio.sleep(TOGETHER * 2**failures)
+            if self._end is not None:
+                return  # the rest goes with the end
+            try:
                 await self._put()
+                failures = 0
+            except Exception:
+                failures += 1
+                if failures > TRIES:
+                    raise
+                log.exception("background response %s is kept later", self.record.response.id)
 
     async def _put(self) -> None:
         with anyio.CancelScope(shield=True):  # half a write is none, and nobody would know which
             async with self._lock:
+                events, items = list(self._pending), list(self._items)
+                response = self._response
                 self._some = anyio.Event()
-                events, self._pending = self._pending, []
-                items, self._items = self._items, []
-                response, self._response = self._response, None
-                hold = await self._store.write(
-                    self.record.response.id,
-                    owner=self.owner,
-                    events=events,
-                    items=items,
-                    response=response,
-                )
+                try:
+                    hold = await self._store.write(
+                        self.record.response.id,
+                        owner=self.owner,
+                        events=events,
+                        items=items,
+                        response=response,
+                    )
+                except BaseException:
+                    self._some.set()
+                    raise
+                del self._pending[: len(events)], self._items[: len(items)]
+                if self._response is response:
+                    self._response = None
                 self._heed(hold)
         written, self._written = self._written, anyio.Event()
         written.set()
@@ -174,9 +189,13 @@ class Making:
         """Renew the lease, and hear whether somebody wants the end."""
         while True:
             await anyio.sleep(every)
-            held = await self._store.renew(
-                self.record.response.id, owner=self.owner, until=self._until()
-            )
+            try:
+                held = await self._store.renew(
+                    self.record.response.id, owner=self.owner, until=self._until()
+                )
+            except Exception:
+                log.exception("the lease of %s could not be renewed", self.record.response.id)
+                continue
             self._heed(held)
 
     def _heed(self, hold: str) -> None:
@@ -197,6 +216,14 @@ class Making:
             return
         view = {key: value for key, value in self.record.view.items() if key != "request"}
         ended = replace(self.record, response=self._end, view=view)
-        async with self._lock:
-            await self._store.finish(ended, owner=self.owner, events=self._pending)
+        for tried in range(TRIES + 1):
+            try:
+                async with self._lock:
+                    await self._store.finish(ended, owner=self.owner, events=self._pending)
+                break
+            except Exception:
+                if tried == TRIES:
+                    raise
+                log.exception("the end of %s is kept later", self.record.response.id)
+                await anyio.sleep(TOGETHER * 2**tried)
         self.tell()

@@ -12,12 +12,11 @@ from antiphon.agents import Agent, Setting, Word, answers
 from antiphon.items import Created, CreateResponse, Event, Item, Response
 
 from .access import note
-from .admit import admit, resolve_items
 from .consent import Consent
 from .desk import Desk
 from .documents import Documents
-from .prepare import earlier
-from .store import Record, Store
+from .prepare import prepare, said
+from .store import Record
 from .telemetry import traced
 from .view import View
 
@@ -55,9 +54,17 @@ class Opened:
         Raises:
             RequestError: Anything that is wrong with the request.
         """
-        admit(request, private_urls=desk.private_urls, max_items=desk.max_items)
-        history = await _said(desk.store, request, principal)
-        given = await resolve_items(request.items, desk.store, principal=principal, view=view)
+        sealing = desk.sealing(principal)
+        view = replace(view, sealing=sealing)
+        prepared = await prepare(
+            request,
+            store=desk.store,
+            sealing=sealing,
+            view=view,
+            private_urls=desk.private_urls,
+            max_items=desk.max_items,
+        )
+        history, given = prepared.history, prepared.request.items
         model = request.model or desk.catalogue.find(None).name
         consent = Consent(desk.store, desk.clock)
         words = await consent.check(
@@ -111,33 +118,6 @@ def _documents(desk: Desk, model: str, principal: str) -> Documents:
     return Documents(desk.files, principal=principal, takes_files=takes_files)
 
 
-async def _said(store: Store, request: CreateResponse, principal: str) -> list[Item]:
-    """What was said before: in the conversation, or in the chain of responses.
-
-    Raises:
-        RequestError: 404; it is absent, or another's.
-    """
-    named = request.conversation_id
-    if named is None:
-        return await earlier(store, request.previous_response_id, principal)
-    said = await store.said(named, principal=principal)
-    if said is None:
-        raise no_conversation(named, param="conversation")
-    return said
-
-
-def no_conversation(named: str, *, param: str) -> RequestError:
-    """What a request is told whose conversation is not there, or not its own."""
-    return RequestError(
-        f"{param}: there is no conversation {named[:100]!r}: it was never made, has been deleted, "
-        "or is not yours",
-        param=param,
-        code="conversation_not_found",
-        status=404,
-        type="not_found_error",
-    )
-
-
 async def reopened(
     desk: Desk, request: CreateResponse, setting: Setting
 ) -> AsyncGenerator[Event, None]:
@@ -151,7 +131,7 @@ async def reopened(
     Raises:
         RequestError: What it goes on from is gone, or its model is; also at its first step.
     """
-    history = await _said(desk.store, request, setting.principal)
+    history = await said(desk.store, request, setting.principal)
     documents = _documents(desk, request.model or "", setting.principal)
     before = await documents.read(history, before=True)
     readable = request.model_copy(update={"input": await documents.read(request.items)})

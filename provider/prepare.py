@@ -107,4 +107,10 @@ async def earlier(store: Store, response_id: str | None, principal: str) -> list
             f"there is no stored response {response_id!r}: "
             "it was never stored (store: false), has been deleted, or is not yours"
         )
+    if record.response.status in ("queued", "in_progress"):
+        raise RequestError(
+            f"previous_response_id: {response_id!r} has not ended: wait for it, or cancel it",
+            param="previous_response_id",
+            code="previous_response_in_progress",
+        )
     return await history(store, record)

@@ -21,7 +21,7 @@ from .door import Door
 from .line import Write
 from .manner import Manner
 from .respond import Responder
-from .sse import DONE, frame
+from .sse import DONE, frame, pad
 from .store import Paging, Record, input_items, page_of
 from .view import View
 
@@ -101,7 +101,11 @@ class ResponsesApi:
             line = self._manner.line(receive, send, streaming=True)
             await line.answer(self._following(record, after))
             return
-        view = View(extensions=caller.extensions, include=include.union(record.view["include"]))
+        view = View(
+            extensions=caller.extensions,
+            include=include.union(record.view["include"]),
+            sealing=self._desk.sealing(principal),
+        )
         await self._show(record, view, scope, receive, send)
 
     async def _cancel(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -116,7 +120,11 @@ class ResponsesApi:
             )
         await self._background.cancel(record)
         record = await self._stored(scope, principal)
-        view = View(extensions=caller.extensions, include=frozenset(record.view["include"]))
+        view = View(
+            extensions=caller.extensions,
+            include=frozenset(record.view["include"]),
+            sealing=self._desk.sealing(principal),
+        )
         await self._show(record, view, scope, receive, send)
 
     async def _delete(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -137,7 +145,8 @@ class ResponsesApi:
         paging, include = Paging.of(query), included(query)
         record = await self._stored(scope, principal)
         page = page_of(input_items(record), paging)
-        view = View(extensions=caller.extensions, include=include)
+        sealing = self._desk.sealing(principal)
+        view = View(extensions=caller.extensions, include=include, sealing=sealing)
         await JSONResponse(view.page(page.items, has_more=page.has_more))(scope, receive, send)
 
     async def _show(
@@ -160,7 +169,10 @@ class ResponsesApi:
 
     def _following(self, record: Record, after: int) -> Callable[[Write], Awaitable[None]]:
         async def follow(write: Write) -> None:
+            padded = View.from_data(record.view).obfuscate
             async for events in self._background.follow(record, after=after):
+                for event in events if padded else ():
+                    pad(event, record.response.id)
                 await write(b"".join(frame(event) for event in events))
             await write(DONE)
 

@@ -5,6 +5,7 @@ Source: the WHATWG event stream format, as the Open Responses specification narr
 """
 
 import secrets
+from hashlib import sha256
 from typing import cast
 
 from antiphon.items import Event, TextDelta
@@ -18,8 +19,16 @@ def frame(event: Event) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (event.type.encode(), event.to_json())
 
 
-def pad(event: Event) -> None:
-    """Add random `obfuscation` to a text delta, so that its length on the wire tells less."""
+def pad(event: Event, seed: str | None = None) -> None:
+    """Add `obfuscation` to a text delta, so that its length on the wire tells less.
+
+    Args:
+        event: Any event.
+        seed: Makes the same padding each time, for all who follow one stream; random without.
+    """
     if isinstance(event, TextDelta):
         extra = cast("dict[str, object]", event.__pydantic_extra__)
-        extra["obfuscation"] = secrets.token_urlsafe(32)[: 32 - len(event.delta) % 32]
+        noise = secrets.token_urlsafe(32)
+        if seed is not None:
+            noise = sha256(f"{seed}:{event.sequence_number}".encode()).hexdigest()
+        extra["obfuscation"] = noise[: 32 - len(event.delta) % 32]

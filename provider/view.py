@@ -7,7 +7,7 @@ Above: `respond`, `sse`. Not here: bytes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from pydantic_core import to_json
@@ -23,6 +23,7 @@ from antiphon.items import (
     CallStatus,
     CodeInterpreterCall,
     CodeOutputDelta,
+    Compaction,
     Content,
     CreateResponse,
     Event,
@@ -54,6 +55,8 @@ from antiphon.items import (
     text_of,
 )
 
+from .sealing import Sealing
+
 Dialect: TypeAlias = Literal["openresponses", "openai"]
 
 
@@ -66,12 +69,15 @@ class View:
         extensions: Whether items and events under `antiphon:` are shown as they are.
         include: The parts that the request asked for, as its `include` names them.
         obfuscate: Whether text deltas are padded to hide their length.
+        sealing: Seals reasoning that the request asked for encrypted; it is the provider's, and
+            is not kept with the response. None shows what a model's server encrypted.
     """
 
     dialect: Dialect = "openresponses"
     extensions: bool = False
     include: frozenset[str] = frozenset()
     obfuscate: bool = False
+    sealing: Sealing | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, request: CreateResponse, *, dialect: Dialect, extensions: bool) -> "View":
@@ -85,16 +91,20 @@ class View:
         )
 
     @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> "View":
+    def from_data(cls, data: Mapping[str, Any], *, sealing: Sealing | None = None) -> "View":
         """The view that a stored response was created with (see `data`)."""
-        return cls(
-            data["dialect"], data["extensions"], frozenset(data["include"]), data["obfuscate"]
-        )
+        include = frozenset[str](data["include"])
+        return cls(data["dialect"], data["extensions"], include, data["obfuscate"], sealing)
 
     @property
     def data(self) -> Json:
         """This view as plain data, to be kept with its response."""
-        return {**asdict(self), "include": sorted(self.include)}
+        return {
+            "dialect": self.dialect,
+            "extensions": self.extensions,
+            "include": sorted(self.include),
+            "obfuscate": self.obfuscate,
+        }
 
     def item(self, item: Item) -> Item:
         """An item as this client sees it."""
@@ -176,9 +186,19 @@ def _web_search(view: View, item: WebSearchCall) -> Item:
 
 
 def _reasoning(view: View, item: Reasoning) -> Item:
-    if item.encrypted_content is None or "reasoning.encrypted_content" in view.include:
+    if "reasoning.encrypted_content" not in view.include:
+        return _unsealed(item)
+    return item if view.sealing is None else view.sealing.reasoning(item)
+
+
+def _unsealed(item: Reasoning) -> Reasoning:
+    if item.encrypted_content is None:
         return item
     return item.model_copy(update={"encrypted_content": None})
+
+
+def _compaction(view: View, item: Compaction) -> Item:
+    return item if item.summary is None else item.model_copy(update={"summary": None})
 
 
 def _tool_call(view: View, item: ToolCall) -> Item:
@@ -260,6 +280,7 @@ _ITEMS: dict[type[Any], Callable[[View, Any], Item]] = {
     FileSearchCall: _file_search,
     WebSearchCall: _web_search,
     Reasoning: _reasoning,
+    Compaction: _compaction,
     ToolCall: _tool_call,
     AgentCall: _agent_call,
     Handoff: _handoff,
@@ -290,7 +311,14 @@ def _show_response(view: View, event: ResponseEvent) -> Event:
     return event
 
 
-def _show_item(view: View, event: ItemAdded | ItemDone) -> Event:
+def _show_added(view: View, event: ItemAdded) -> Event:
+    """A thought is sealed when it is whole; as it begins there is nothing to seal."""
+    item = event.item
+    event.item = _unsealed(item) if isinstance(item, Reasoning) else view.item(item)
+    return event
+
+
+def _show_done(view: View, event: ItemDone) -> Event:
     event.item = view.item(event.item)
     return event
 
@@ -333,8 +361,8 @@ def _show_unknown(view: View, event: UnknownEvent) -> Event | None:
 
 
 _EVENTS: dict[type[Any], Callable[[View, Any], Event | None]] = {
-    ItemAdded: _show_item,
-    ItemDone: _show_item,
+    ItemAdded: _show_added,
+    ItemDone: _show_done,
     ReasoningDelta: _show_reasoning,
     ReasoningDone: _show_reasoning,
     CallStatus: _show_call,

@@ -39,6 +39,13 @@ from .hosted import (
 )
 from .mcp import MCPServers as MCPServers
 from .mcp_server import MCPServer as MCPServer
+from .image_generation import (
+    Generate as Generate,
+    ImageDraft as ImageDraft,
+    ImageGeneration as ImageGeneration,
+    ImagePrompt as ImagePrompt,
+    PaintedImage as PaintedImage,
+)
 from .tool import Tool as Tool, tool as tool
 from .web_search import Search as Search, WebSearch as WebSearch
 from .web_search_call import OpenPage as OpenPage

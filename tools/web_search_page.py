@@ -137,7 +137,7 @@ class PageFetcher:
         self, client: "httpx2.AsyncClient", url: "httpx2.URL", domains: tuple[str, ...]
     ) -> "httpx2.Request":
         """A request to an address that was looked at, under the name that was asked for."""
-        if url.scheme not in ("http", "https") or not url.host:
+        if url.scheme not in ("http", "https") or not url.host or (url.port or 1) > 65535:
             raise ToolFailed(f"expected an http or https URL, got {_short(str(url))}")
         if url.userinfo:
             raise ToolFailed(f"expected a URL without a user in it, got one at {url.host}")
@@ -220,7 +220,7 @@ def _charset(parameters: str, data: bytes) -> str:
     found = _META.search(data[:2048])
     for name in (given.split(";")[0].strip(" \"'"), found[1].decode("ascii") if found else ""):
         try:
-            b"".decode(name or "utf-8")  # some codecs, such as hex, are none of text
+            b"x".decode(name or "utf-8", "replace")  # some codecs, such as hex, are none of text
         except LookupError:
             continue
         if name:

@@ -1,5 +1,6 @@
 """The responses in the making of a MemoryStore. No method waits, so each is one step."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -90,8 +91,10 @@ class MemoryJobs(MemoryConversations):
         shelf = self._shelves.get(principal)
         if shelf is None or response_id not in shelf.records:
             return None
-        rest = [each for each in shelf.events.get(response_id, []) if each[0] > after]
-        return Told(rest[:limit], len(rest) <= limit and response_id not in self._makings)
+        told = shelf.events.get(response_id, [])
+        start = bisect_right(told, after, key=_number)
+        over = len(told) - start <= limit and response_id not in self._makings
+        return Told(told[start : start + limit], over)
 
     async def ask_cancel(self, response_id: str, *, principal: str) -> bool:
         """Ask the owner to stop. False where there is no such job."""
@@ -115,6 +118,11 @@ def _tell(shelf: Shelf, response_id: str, events: Sequence[tuple[int, bytes]]) -
     if not events:
         return
     told = shelf.events.setdefault(response_id, [])
-    before = sum(len(data) for _, data in told)
-    told[:] = [*(each for each in told if each[0] < events[0][0]), *events]
-    shelf.grow(response_id, sum(len(data) for _, data in told) - before)
+    kept = bisect_left(told, events[0][0], key=_number)
+    grown = sum(len(data) for _, data in events) - sum(len(data) for _, data in told[kept:])
+    told[kept:] = events
+    shelf.grow(response_id, grown)
+
+
+def _number(event: tuple[int, bytes]) -> int:
+    return event[0]

@@ -151,7 +151,6 @@ async def test_what_a_person_approved_runs_at_most_once_wherever_it_breaks_off()
     assert RAN["x"] == 1
     for cut in range(1, len(whole)):
         RAN.clear()
-        began = any(event.type == "response.output_item.added" for event in whole[:cut])
         rest = await told(anew(), Setting(before=before(whole[:cut])), items)
         check_whole([*whole[:cut], *rest])
-        assert RAN["x"] == (0 if began else 1)
+        assert RAN["x"] == 0  # it may have run before: nobody can know

@@ -106,10 +106,13 @@ async def test_agents_may_hand_the_conversation_back() -> None:
     assert result.output == "back at the desk"
 
 
-async def test_of_two_handoffs_in_a_turn_the_last_one_that_happened_counts() -> None:
+async def test_of_two_handoffs_in_a_turn_the_first_counts_and_the_other_is_refused() -> None:
     one, two = agent("one", "1"), agent("two", "2")
     triage = agent("triage", [to("one"), to("two")], handoffs=[one, two])
-    assert (await triage.run("go")).output == "2"
+    result = await triage.run("go")
+    assert result.output == "1"
+    statuses = [item.status for item in result.response.output if isinstance(item, Handoff)]
+    assert statuses == ["completed", "failed"]
 
 
 async def test_other_calls_of_the_turn_run_before_the_other_agent_speaks() -> None:

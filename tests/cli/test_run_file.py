@@ -69,11 +69,14 @@ def test_nothing_of_the_environment_is_recorded(
 
 def test_a_run_that_is_killed_leaves_what_had_happened(write: Write, antiphon: Run) -> None:
     name = write("""
-import os, signal
+import os, pathlib, signal
 
 @tool
 async def die() -> str:
-    "Dies."
+    "Dies, when it is written down that it runs."
+    with anyio.fail_after(20):
+        while "tool_call.in_progress" not in pathlib.Path("run.jsonl").read_text():
+            await anyio.lowlevel.checkpoint()
     os.kill(os.getpid(), signal.SIGKILL)
     return "never"
 

@@ -3,7 +3,7 @@
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def in_a_folder_with_an_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @contextmanager
-def streaming(server: Process, model: str, **body: Any) -> Iterator[tuple[str, Iterator[str]]]:
+def streaming(server: Process, model: str, **body: Any) -> Generator[tuple[str, Iterator[str]]]:
     """A stream that has said something: its response's id, and its further lines."""
     given = {"model": model, "input": "x", "stream": True, **body}
     url = f"{server.url}/responses"

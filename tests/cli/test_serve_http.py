@@ -2,13 +2,13 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 import pytest
 
-from antiphon.models import ModelRequest, Text, model
+from antiphon.models import ModelRequest, Speech, Text, model
 from antiphon.provider import Provider
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ GO_ON = threading.Event()
 
 
 @model("patient")
-async def patient(request: ModelRequest) -> Any:
+async def patient(request: ModelRequest) -> AsyncGenerator[Speech, None]:
     """Ends when it is told to."""
     yield Text("begun ")
     await anyio.to_thread.run_sync(GO_ON.wait, PATIENCE)

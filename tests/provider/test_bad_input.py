@@ -102,7 +102,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         items({"type": "function_call_output", "call_id": "c", "output": "lost"}),
         "input[0].call_id",
     ),
-    (items({"type": "compaction", "encrypted_content": "Zm9yZ2Vk"}), "input[0]"),
+    (
+        items({"type": "compaction", "encrypted_content": "Zm9yZ2Vk"}),
+        "input[0].encrypted_content",
+    ),
     (items({"type": "item_reference"}), "input[0].id"),
     (items({"type": "code_interpreter_call"}), "input[0].status"),
     (

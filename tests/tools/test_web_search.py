@@ -281,7 +281,7 @@ def test_a_search_that_cannot_be_called_is_refused() -> None:
 
 
 async def test_a_policy_of_the_arguments_may_ask_for_approval() -> None:
-    tool = WebSearch(search=search, needs_approval=lambda type: type == "open_page")
+    tool = WebSearch(search=search, needs_approval=lambda url="": bool(url))
     (offer,) = tool.offers(PLAIN, Scope())
     assert offer.gate is not None
     assert not await offer.gate(QUERY)
@@ -348,5 +348,5 @@ async def test_an_endpoint_that_fails_fails_the_call(answer: Any, status: int, s
 
 
 def test_an_endpoint_without_a_place_for_the_query_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="{query}"):
+    with pytest.raises(ConfigurationError, match=r"\{query\}"):
         JsonSearch("https://s.example", params={"q": "x"})

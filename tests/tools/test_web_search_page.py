@@ -161,7 +161,7 @@ async def test_a_redirect_out_of_the_allowed_domains_is_not_followed() -> None:
         ("https://", "http or https"),
         ("a.example", "http or https"),
         ("https://u:p@a.example/", "without a user"),
-        ("https://a.example:99999/", "no URL"),
+        ("https://a.example:99999/", "http or https"),
     ],
 )
 async def test_what_is_no_web_address_is_refused(url: str, said: str) -> None:
@@ -171,7 +171,6 @@ async def test_what_is_no_web_address_is_refused(url: str, said: str) -> None:
 
 async def test_a_page_is_cut_at_its_bound_also_when_it_unpacks_to_far_more() -> None:
     bomb = gzip.compress(b"a" * 50_000_000)
-    answer = always(bomb, content_type="text/plain", content_encoding="gzip")
 
     def stream(request: httpx2.Request) -> httpx2.Response:
         async def body() -> "object":
@@ -183,7 +182,6 @@ async def test_a_page_is_cut_at_its_bound_also_when_it_unpacks_to_far_more() -> 
             headers={"content-type": "text/plain", "content-encoding": "gzip"},
         )
 
-    del answer
     page = await fetcher(stream, max_bytes=1000)("https://a.example/")
     assert page.text == "a" * 1000
     page = await fetcher(always("b" * 5000), max_bytes=1000)("https://a.example/")
@@ -196,7 +194,7 @@ async def test_a_page_that_never_ends_is_given_up_in_time() -> None:
             yield b"x"
             await anyio.sleep_forever()
 
-        return httpx2.Response(200, content=body(), headers=HTML)  # pyright: ignore
+        return httpx2.Response(200, content=body(), headers=HTML)  # pyright: ignore[reportArgumentType]
 
     async def resolve(host: str, port: int) -> Sequence[str]:
         return ["93.184.216.34"]

@@ -4,6 +4,7 @@ Above: `sqlite`. Below: a connection. Everything blocks.
 """
 
 import json
+from collections.abc import Callable
 from sqlite3 import Connection
 from typing import Any, Final
 
@@ -71,7 +72,9 @@ def page(rows: Connection, paging: Paging, principal: str) -> Page[VectorStore] 
     return page_of([_read(rows, each) for each in found], paging, backwards=backwards)
 
 
-def cursors(paging: Paging, seq: Any, *, down: bool) -> tuple[str, list[int], bool] | None:
+def cursors(
+    paging: Paging, seq: Callable[[str], int | None], *, down: bool
+) -> tuple[str, list[int], bool] | None:
     """The condition that a paging is on `seq`, and whether it is read from its end.
 
     None where a cursor is not there.
