@@ -10,20 +10,25 @@ from typing import cast
 
 from antiphon.errors import RequestError
 from antiphon.items import (
+    ApprovalRequest,
     Compaction,
     FunctionCall,
     FunctionCallOutput,
     Item,
     ItemReference,
     Lowered,
+    McpApprovalRequest,
     Message,
     Reasoning,
+    ShellCallOutput,
     lower,
     lower_at,
 )
 
 _WORDS = frozenset({Message, Reasoning})
 """Most of a history. Known by class: `isinstance` of a pydantic class that it is not is slow."""
+
+_ASKED = frozenset({ApprovalRequest, McpApprovalRequest})
 
 NOT_GIVEN = "[no output was given for this call]"
 
@@ -39,13 +44,15 @@ def context_of(history: Sequence[Item], given: Sequence[Item]) -> list[Lowered]:
         RequestError: An output answers no call (`orphan`), or an item cannot be read
             here; `param` names its place in `input`.
     """
-    lowered = lower(history)
+    lost = _lost([*history, *given]) if _asks(history) or _asks(given) else set[int]()
+    lowered = lower(item for item in history if id(item) not in lost)
     unanswered: Counter[str] = Counter()
     for part in lowered:
         _answer(part, unanswered)
     for position, item in enumerate(given):
         if type(item) in _WORDS:
-            lowered.append(cast("Message | Reasoning", item))
+            if id(item) not in lost:
+                lowered.append(cast("Message | Reasoning", item))
             continue
         _admit(item, position)
         for part in lower_at(item, len(history) + position):
@@ -95,10 +102,39 @@ def _orphan(output: Lowered, position: int) -> RequestError:
     )
 
 
-def _drop_thoughts(ordered: list[Lowered]) -> None:
-    """Thoughts that led to nothing that is here (a request nobody approved) go, too: law 4."""
-    while ordered and isinstance(ordered[-1], Reasoning):
-        ordered.pop()
+def _asks(items: Sequence[Item]) -> bool:
+    return any(type(item) in _ASKED for item in items)
+
+
+def _lost(items: Sequence[Item]) -> set[int]:
+    """The thoughts (by identity) that led to a request which nobody decided: where the user has
+    gone on to something else, nothing follows them any more, so they go, too (law 4).
+    """
+    lost: set[int] = set()
+    thoughts: list[int] = []
+    asked = False
+    for item in items:
+        if isinstance(item, Reasoning):
+            thoughts.append(id(item))
+        elif type(item) in _ASKED:
+            asked = True
+        else:
+            if asked and isinstance(item, Message) and item.role != "assistant":
+                lost.update(thoughts)
+            thoughts, asked = [], False
+    return lost
+
+
+def turn_of(items: Sequence[Item], position: int) -> list[Lowered]:
+    """A turn's finished items as the next turn reads them, as they would be read in a replay.
+
+    Args:
+        items: The items.
+        position: How many came before them in the whole conversation.
+    """
+    words = [part for at, item in enumerate(items) for part in lower_at(item, position + at)]
+    # The output of a shell call is an item of its own: other calls may stand between the two.
+    return paired(words) if any(type(item) is ShellCallOutput for item in items) else words
 
 
 def paired(items: Sequence[Lowered]) -> list[Lowered]:
@@ -120,8 +156,6 @@ def paired(items: Sequence[Lowered]) -> list[Lowered]:
     for item in items:
         if type(item) in _WORDS:
             answer()
-            if isinstance(item, Message) and item.role != "assistant":
-                _drop_thoughts(ordered)
             ordered.append(item)
         elif isinstance(item, FunctionCall):
             calls.append(item.call_id)

@@ -22,6 +22,7 @@ from antiphon.items import (
     IncompleteDetails,
     InProgress,
     Item,
+    ItemAdded,
     ItemDone,
     McpListTools,
     Message,
@@ -133,6 +134,12 @@ class Telling:
         if self._resumed:
             yield self.tell(UnknownEvent(type=RESUMED))
         yield from self.close(INTERRUPTED)
+
+    def show(self, item: Item) -> Iterator[Event]:
+        """An item that is whole when it is told, next in the output."""
+        index = len(self.fold.drafts)
+        yield self.tell(ItemAdded(output_index=index, item=item))
+        yield self.tell(ItemDone(output_index=index, item=item))
 
     def complete(self) -> Iterator[Event]:
         """The end: all went well."""

@@ -16,12 +16,9 @@ from antiphon.items import (
     Handoff,
     Incomplete,
     Item,
-    ItemAdded,
-    ItemDone,
     Lowered,
     SpentBudget,
     Usage,
-    lower_at,
 )
 from antiphon.models import Model, ModelRequest
 from antiphon.tools import Account, Asked, Listing, Scope
@@ -29,7 +26,7 @@ from antiphon.tools import Account, Asked, Listing, Scope
 from .budget import Timer, held
 from .choice import Choice
 from .citing import cited
-from .context import context_of
+from .context import context_of, turn_of
 from .dispatch import dispatch
 from .handoff import Seat, Switch, Transfer
 from .listing import listed
@@ -123,8 +120,9 @@ class Turns:
         async with aclosing(listed(listings, self.telling)) as asking:
             async for event in asking:
                 yield event
-        self._lay(self.menu.listings)
-        self.resumption.go_on(self.menu)
+        if listings:
+            self._lay(self.menu.listings)
+            self.resumption.go_on(self.menu)
 
     async def _look(self) -> AsyncGenerator[Event, None]:
         """Ask for what is offered, before anything runs: also for what was approved, if it is
@@ -132,14 +130,13 @@ class Turns:
         """
         if self.before is not None and self.before.answered:
             return
-        if self.menu.unlisted:
-            async with aclosing(self._list(self.menu.unlisted)) as asking:
-                async for event in asking:
-                    yield event
-        if self.before is None and (changed := await self.resumption.changed()):
-            async with aclosing(self._list(changed)) as asking:
-                async for event in asking:
-                    yield event
+        async with aclosing(self._list(self.menu.unlisted)) as asking:
+            async for event in asking:
+                yield event
+        changed = [] if self.before is not None else await self.resumption.changed()
+        async with aclosing(self._list(changed)) as asking:
+            async for event in asking:
+                yield event
 
     async def events(self, max_turns: int) -> AsyncGenerator[Event, None]:
         """Turn after turn, and the end."""
@@ -257,7 +254,7 @@ class Turns:
         for event in self._settle(0):
             yield event
         for request in await self.resumption.again():
-            for event in self._shown(request):
+            for event in self.telling.show(request):
                 yield event
         await self._remember(0)
 
@@ -265,13 +262,7 @@ class Turns:
         """Finish what was left open since `first`, and show what sub-agents wait for."""
         yield from self.telling.close("it was never finished", first=first)
         for request in hoisted(self.telling.fold, first, self.scope.items):
-            yield from self._shown(request)
-
-    def _shown(self, request: Asked) -> Iterator[Event]:
-        """A request for a person's word, as an item."""
-        index = len(self.telling.fold.drafts)
-        yield self.telling.tell(ItemAdded(output_index=index, item=request))
-        yield self.telling.tell(ItemDone(output_index=index, item=request))
+            yield from self.telling.show(request)
 
     def _stop(self) -> Iterator[Event]:
         """The end of a run that may not ask its model now: somebody is waited for."""
@@ -397,10 +388,10 @@ class Turns:
         """
         drafts = self.telling.fold.drafts
         handoff: Handoff | None = None
-        for index in range(first, len(drafts)):
-            item = drafts[index].item()
-            self.context.extend(lower_at(item, len(self.scope.items)))
-            cast("list[Item]", self.scope.items).append(item)
+        items = [drafts[index].item() for index in range(first, len(drafts))]
+        self.context.extend(turn_of(items, len(self.scope.items)))
+        cast("list[Item]", self.scope.items).extend(items)
+        for item in items:
             if isinstance(item, Handoff) and item.status == "completed":
                 handoff = item
         if handoff is not None and self._switch is not None:

@@ -7,17 +7,30 @@ Above: `recorder` (writes them down), `stand_in` (compares). Below: `antiphon.mo
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, cast
 
 from pydantic_core import to_json
 
-from antiphon.items import CreateResponse, Event, Json, Lowered
+from antiphon.items import (
+    Completed,
+    CreateResponse,
+    Event,
+    Failed,
+    Incomplete,
+    Json,
+    Lowered,
+    ResponseEvent,
+    Usage,
+)
 from antiphon.models import Model, ModelRequest
 
 _NAMES: Final = frozenset({"id", "call_id", "status"})
 """Fields of items that differ from run to run, whatever is said."""
+
+_ENDS: Final = frozenset({Completed, Incomplete, Failed})
 
 _OPTIONS: Final = (
     "frequency_penalty",
@@ -36,6 +49,10 @@ _OPTIONS: Final = (
 """Fields of a request that change what a model says, or what of it is done."""
 
 
+Key: TypeAlias = tuple[str, int, int]
+"""One turn: the agent, which of its runs, and which turn of that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a model was asked.
@@ -43,7 +60,8 @@ class Asked:
     Attributes:
         agent: For which agent.
         model: The model's name.
-        turn: Which turn of that agent's run this is, from 1.
+        run: Which of that agent's runs this is, from 1, in the order in which they began.
+        turn: Which turn of that run this is, from 1.
         instructions: What it was told first.
         tools: The digest of each function's definition, by name.
         items: How many items it read, and the digest of them, ids aside.
@@ -52,11 +70,17 @@ class Asked:
 
     agent: str
     model: str
+    run: int
     turn: int
     instructions: str | None
     tools: Mapping[str, str]
     items: tuple[int, str]
     options: Json
+
+    @property
+    def key(self) -> Key:
+        """Which turn this is, among all."""
+        return self.agent, self.run, self.turn
 
     def differences(self, now: "Asked") -> Iterator[tuple[str, Any, Any]]:
         """What is asked otherwise now: a field, what it was, and what it is."""
@@ -86,9 +110,10 @@ def _counted(items: tuple[int, str]) -> str:
 class _Run:
     """One run: how often its model was asked, and the digests of the items that it has read."""
 
-    __slots__ = ("digests", "request", "turn")
+    __slots__ = ("digests", "number", "request", "turn")
 
-    def __init__(self, request: CreateResponse) -> None:
+    def __init__(self, request: CreateResponse, number: int) -> None:
+        self.number = number
         self.request = request  # kept, so that its identity is nobody else's meanwhile
         self.turn = 0
         self.digests: dict[int, tuple[Lowered, str]] = {}
@@ -113,17 +138,21 @@ class Looking:
 
     def at(self, request: ModelRequest, *, agent: str, model: str) -> Asked:
         """What this request asks. The turns of one run are known by the request that it serves."""
-        run = self._runs.setdefault(id(request.original), _Run(request.original))
+        original = request.original
+        run = self._runs.get(id(original))
+        if run is None:
+            run = self._runs[id(original)] = _Run(original, len(self._runs) + 1)
         run.turn += 1
         digests = [run.digest(item) for item in request.items]
         return Asked(
             agent=agent,
             model=model,
+            run=run.number,
             turn=run.turn,
             instructions=request.instructions,
             tools={tool.name: _digest(tool.model_dump(mode="json")) for tool in request.tools},
             items=(len(digests), _digest(digests)),
-            options=_options(request.original),
+            options=_options(original),
         )
 
 
@@ -137,18 +166,27 @@ def _digest(value: Any) -> str:
 
 
 class Watched:
-    """A model, and somebody who is told what it is asked.
+    """A model, and somebody who is told what it is asked, and what that took.
 
     Args:
         model: Whom to ask.
         agent: For which agent.
-        tell: Is told of each turn before the model is asked.
+        asked: Is told of each turn before the model is asked.
+        used: Is told of the tokens of each turn.
     """
 
-    def __init__(self, model: Model, agent: str, tell: Callable[[Asked], None]) -> None:
+    def __init__(
+        self,
+        model: Model,
+        agent: str,
+        *,
+        asked: Callable[[Asked], None],
+        used: Callable[[Key, Usage], None],
+    ) -> None:
         self._model = model
         self._agent = agent
-        self._tell = tell
+        self._asked = asked
+        self._used = used
         self._looking = Looking()
 
     @property
@@ -161,8 +199,19 @@ class Watched:
 
     def stream(self, request: ModelRequest) -> AsyncIterator[Event]:
         """Ask the model."""
-        self._tell(self._looking.at(request, agent=self._agent, model=self.name))
-        return self._model.stream(request)
+        return self._watch(request)
+
+    async def _watch(self, request: ModelRequest) -> AsyncIterator[Event]:
+        asked = self._looking.at(request, agent=self._agent, model=self.name)
+        self._asked(asked)
+        stream = cast("AsyncGenerator[Event, None]", self._model.stream(request))
+        async with aclosing(stream):
+            async for event in stream:
+                if type(event) in _ENDS:
+                    usage = cast("ResponseEvent", event).response.usage
+                    if usage is not None:
+                        self._used(asked.key, usage)
+                yield event
 
     async def aclose(self) -> None:
         """Close the model."""

@@ -14,11 +14,11 @@ from pydantic_core import to_json
 
 from antiphon.agents import Agent
 from antiphon.errors import AntiphonError, ConfigurationError
-from antiphon.items import CreateResponse, Event, Item, Json
+from antiphon.items import CreateResponse, Event, Item, Json, Usage
 from antiphon.models import Model
 
-from .asked import Asked, Watched
-from .run_file import MARK, Header, is_run_file
+from .asked import Asked, Key, Watched
+from .run_file import MARK, Header, UsedLine, is_run_file
 from .target import Target
 
 
@@ -76,12 +76,18 @@ class Recorder:
         self._last[asked.agent] = asked
         self._write(b'{"t":%.6f,"asked":%b}' % (self._seconds(), note))
 
+    def used(self, key: Key, usage: Usage) -> None:
+        """A model has had its turn."""
+        agent, run, turn = key
+        note = UsedLine(agent=agent, run=run, turn=turn, usage=usage).to_json()
+        self._write(b'{"t":%.6f,"used":%b}' % (self._seconds(), note))
+
     def watch(self, agents: Sequence[Agent[Any]]) -> None:
         """Note what the models of these agents are asked, until this is closed."""
         for agent in agents:
             if not isinstance(agent.model, Watched):
                 self._watched.append((agent, agent.model))
-                agent.model = Watched(agent.model, agent.name, self.asked)
+                agent.model = Watched(agent.model, agent.name, asked=self.asked, used=self.used)
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began
@@ -102,6 +108,7 @@ def _note(asked: Asked, last: Asked | None) -> Json:
     note: Json = {
         "agent": asked.agent,
         "model": asked.model,
+        "run": asked.run,
         "turn": asked.turn,
         "read": asked.items[0],
         "digest": asked.items[1],

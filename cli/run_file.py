@@ -4,10 +4,11 @@
     {"t": 0.0002, "event": {"type": "response.created", ...}}
     {"t": 0.0009, "asked": {"agent": "guide", "turn": 1, ...}}
     {"t": 0.4117, "event": {"type": "response.output_item.added", ...}}
+    {"t": 0.5025, "used": {"agent": "guide", "turn": 1, "usage": {...}}}
 
 The fold of the events is the response. A file may hold several runs, each with a header of its
-own: one that waits for a person's word, and the one that goes on with it. `asked` lines say what
-a model was asked next, where that was watched.
+own: one that waits for a person's word, and the one that goes on with it. Where models were
+watched, `asked` lines say what they were asked, and `used` lines what that took.
 
 Above: `recorder` (writes), `replay`, `trace`, `run --items` (read). A file is somebody else's:
 everything in it is checked, and nothing in it is run.
@@ -15,7 +16,7 @@ everything in it is checked, and nothing in it is run.
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -29,10 +30,11 @@ from antiphon.items import (
     Json,
     Maybe,
     UnknownEvent,
+    Usage,
     Wire,
 )
 
-from .asked import Asked
+from .asked import Asked, Key
 
 VERSION: Final = 1
 MARK: Final = b'{"antiphon":"run"'
@@ -43,7 +45,8 @@ MAX_BYTES: Final = 256 * 1024 * 1024
 
 TORN: Final = "The file ends in the middle of a line; its last line is torn, and was left out."
 
-Seconds = Annotated[float, Field(ge=0, lt=1e12)]
+Seconds: TypeAlias = Annotated[float, Field(ge=0, lt=1e12)]
+Count: TypeAlias = Annotated[int, Field(ge=1)]
 
 
 class Header(Wire):
@@ -78,12 +81,22 @@ class AskedLine(Wire):
 
     agent: str
     model: str
-    turn: Annotated[int, Field(ge=1)]
+    run: Count
+    turn: Count
     instructions: str | None = None
     tools: Maybe[dict[str, str]] = None
     options: Maybe[Json] = None
     read: Annotated[int, Field(ge=0)]
     digest: str
+
+
+class UsedLine(Wire):
+    """The tokens of one turn, as its model reported them."""
+
+    agent: str
+    run: Count
+    turn: Count
+    usage: Usage
 
 
 class _Line(BaseModel):
@@ -92,6 +105,7 @@ class _Line(BaseModel):
     t: Seconds = 0.0
     event: Json | None = None
     asked: AskedLine | None = None
+    used: UsedLine | None = None
     antiphon: Any = None
     version: Any = None
 
@@ -119,6 +133,7 @@ class Take:
         events: All its events.
         asked: What models were asked. Whoever records may hear of it before he hears of the
             events that came first, so their places among these say nothing.
+        used: The tokens of turns, as far as they were reported.
         torn: Whether the file breaks off in the middle of its last line.
         fold: The events, folded.
     """
@@ -126,6 +141,7 @@ class Take:
     header: Header
     events: list[Told] = field(default_factory=list[Told])
     asked: list[Asked] = field(default_factory=list[Asked])
+    used: dict[Key, Usage] = field(default_factory=dict[Key, Usage])
     torn: bool = False
     fold: Fold = field(default_factory=Fold)
 
@@ -215,6 +231,9 @@ def _take(line: bytes, takes: list[Take], memory: "_Memory") -> None:
         takes[-1].add(read.t, kind.model_validate(read.event))
     elif read.asked is not None:
         takes[-1].asked.append(memory.recall(read.asked))
+    elif read.used is not None:
+        used = read.used
+        takes[-1].used[used.agent, used.run, used.turn] = used.usage
     # any other line is a newer version's
 
 
@@ -235,6 +254,7 @@ class _Memory:
         asked = Asked(
             agent=line.agent,
             model=line.model,
+            run=line.run,
             turn=line.turn,
             instructions=line.instructions,
             tools=line.tools or {},

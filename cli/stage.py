@@ -21,7 +21,7 @@ from antiphon.items import Created, CreateResponse, Event, Ids
 from antiphon.models import ModelRequest
 from antiphon.tools import HostedTool, Offer
 
-from .asked import Asked, Looking
+from .asked import Asked, Key, Looking
 from .recorded import RecordedRun
 from .run_file import Take, Told
 from .score import Score
@@ -115,7 +115,7 @@ class Stage:
         native = getattr(runnable.model, "native", ()) if isinstance(runnable, Agent) else ()
         if isinstance(runnable, Workflow):  # it has no model: what it does is told by itself
             self._score.tell(*(told.position for one in run.items for told in one.events))
-        return Part(run, native, self.stop, self._score)
+        return Part(run, native, self.stop, self._score, self._take.used)
 
     async def _driven(
         self,
@@ -177,20 +177,22 @@ class Stage:
 
         return serve
 
-    def _look_for(self, agent: Agent[Any], part: Part) -> Callable[[ModelRequest], None]:
+    def _look_for(self, agent: Agent[Any], part: Part) -> Callable[[ModelRequest], Key | None]:
         looking = self._looking.setdefault(agent.name, Looking())
 
-        def look(request: ModelRequest) -> None:
+        def look(request: ModelRequest) -> Key | None:
             now = looking.at(request, agent=agent.name, model=agent.model.name)
             then = self._asked.get((agent.name, now.turn), [])
             for each in then:
                 if not any(each.differences(now)):
                     then.remove(each)
-                    return
-            if then:
-                asked, position = then.pop(0), part.coming
-                if self.otherwise is None or position < self.otherwise.position:
-                    self.otherwise = Otherwise(position, asked, now)
+                    return each.key
+            if not then:
+                return None
+            asked, position = then.pop(0), part.coming
+            if self.otherwise is None or position < self.otherwise.position:
+                self.otherwise = Otherwise(position, asked, now)
+            return asked.key
 
         return look
 

@@ -4,7 +4,15 @@ what they gave.
 Above: `stage`, which puts them in the places of the real ones. Below: `speech`, `recorded`.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from typing import Any, Final
 
 from antiphon.items import (
@@ -32,6 +40,7 @@ from antiphon.items import (
 from antiphon.models import ModelRequest
 from antiphon.tools import Call, HostedTool, Offer, Scope, Slot
 
+from .asked import Key
 from .recorded import (
     RecordedItem,
     RecordedRun,
@@ -57,9 +66,17 @@ class Part:
         native: Types of tools that its model runs itself.
         stop: Ends the replay.
         score: When to speak.
+        used: The tokens of turns, as far as they were reported.
     """
 
-    def __init__(self, run: RecordedRun, native: Iterable[str], stop: Stop, score: Score) -> None:
+    def __init__(
+        self,
+        run: RecordedRun,
+        native: Iterable[str],
+        stop: Stop,
+        score: Score,
+        used: Mapping[Key, Usage],
+    ) -> None:
         self.run: RecordedRun = run
         self.score: Score = score
         self.stop: Stop = stop
@@ -67,15 +84,19 @@ class Part:
         self._turns = turns_of(run, self.native)
         self._asked = 0
         self._left: Usage | None = run.usage
+        self._used = used
         self._known = {key_of(one): one for one in run.items}
         spoken = spoken_in(run, self.native)
         self._unspoken = [one for one in run.items if one not in spoken]
         self._inside = [one for one in run.items if one.child is not None]
 
-    async def next(
-        self, agent: str, request: ModelRequest
-    ) -> tuple[list[tuple[int, Event]], Event]:
-        """What the model says now, and how it ends; the replay ends where that is not known."""
+    async def next(self, agent: str, key: Key | None) -> tuple[list[tuple[int, Event]], Event]:
+        """What the model says now, and how it ends; the replay ends where that is not known.
+
+        Args:
+            agent: Whose model.
+            key: Which turn it was, if that was watched.
+        """
         number = self._asked
         self._asked += 1
         for turn in self._turns[max(number - 1, 0) : number]:  # all that came of it is over
@@ -91,23 +112,14 @@ class Part:
         turn = self._turns[number] if number < len(self._turns) else Turn()
         went_on = number + 1 < len(self._turns) or self._ran(turn)
         whole = RecordedRun() if went_on else self.run
-        return spoken(turn, self.native), ending_of(whole, usage=self._used(number, request))
+        usage = self._last_usage(number) if key is None else self._used.get(key)
+        return spoken(turn, self.native), ending_of(whole, usage=usage)
 
-    def _used(self, number: int, request: ModelRequest) -> Usage | None:
-        """The tokens of a turn. Only their sum was recorded: it is the last turn's, be that one in
-        which nothing was said where the sum would have ended the run before it.
-        """
+    def _last_usage(self, number: int) -> Usage | None:
+        """The tokens of a turn that was not watched. Their sum is known: it is the last turn's."""
         if number < len(self._turns) - 1:
             return None
-        usage, limit = self._left, request.max_output_tokens
-        end = self.run.response
-        cut = end is not None and end.status == "incomplete"
-        if number < len(self._turns) and self._silent() and limit is not None and not cut:
-            told = self._turns[number].items if self._turns else []
-            refused = all(one.status == "failed" for one in told if _is_call(one, self.native))
-            if usage is not None and usage.total_tokens >= limit and not refused:
-                return None
-        self._left = None
+        usage, self._left = self._left, None
         return usage
 
     @property
@@ -171,12 +183,12 @@ class StandIn:
     Args:
         agent: Whose model it stands for.
         part: The run that it speaks in.
-        look: Is told of every request.
+        look: Is told of every request, and says which turn it was.
         name: The model's name.
     """
 
     def __init__(
-        self, agent: str, part: Part, look: Callable[[ModelRequest], None], *, name: str
+        self, agent: str, part: Part, look: Callable[[ModelRequest], Key | None], *, name: str
     ) -> None:
         self.name: str = name
         self.native: frozenset[str] = part.native
@@ -189,9 +201,8 @@ class StandIn:
         return self._say(request)
 
     async def _say(self, request: ModelRequest) -> AsyncIterator[Event]:
-        self._look(request)
         part = self._part
-        events, ending = await part.next(self._agent, request)
+        events, ending = await part.next(self._agent, self._look(request))
         for position, event in events:
             await part.score.reach(position)
             yield event

@@ -82,6 +82,15 @@ from .event import (
     Within as Within,
     parse_event as parse_event,
 )
+from .event_shell import (
+    ShellCommandAdded as ShellCommandAdded,
+    ShellCommandDelta as ShellCommandDelta,
+    ShellCommandDone as ShellCommandDone,
+    ShellEvent as ShellEvent,
+    ShellOutputDelta as ShellOutputDelta,
+    ShellOutputDone as ShellOutputDone,
+    ShellPrinted as ShellPrinted,
+)
 from .fold import (
     Draft as Draft,
     Fold as Fold,

@@ -354,16 +354,20 @@ Event: TypeAlias = BaseEvent
 KINDS: dict[str, type[BaseEvent]] = {}
 """The class of each event type."""
 
+_VALIDATORS: dict[str, Callable[[bytes], Event]] = {}
 
-def _register(kind: type[BaseEvent]) -> None:
+
+def register(kind: type[BaseEvent]) -> None:
+    """Know a class of events, and all below it, by the types that they have."""
     for child in kind.__subclasses__():
-        _register(child)
+        register(child)
     default: Any = kind.model_fields["type"].annotation
     for name in getattr(default, "__args__", ()):
         KINDS[name] = kind
+        _VALIDATORS[name] = kind.__pydantic_validator__.validate_json
 
 
-_register(BaseEvent)
+register(BaseEvent)
 
 
 class _Typed(BaseModel):
@@ -372,11 +376,6 @@ class _Typed(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
     type: str = Field(min_length=1)
-
-
-_VALIDATORS: dict[str, Callable[[bytes], Event]] = {
-    name: kind.__pydantic_validator__.validate_json for name, kind in KINDS.items()
-}
 
 
 def parse_event(data: bytes, kind: str | None = None) -> Event:

@@ -33,9 +33,11 @@ from .event import (
     TextDelta,
     TextDone,
 )
+from .event_shell import ShellCommandDone, ShellOutputDone
 from .item import Item
 from .part import OutputText, Part, ReasoningText, Refusal, SummaryText
 from .response import Response
+from .shell import ShellCall, ShellCallOutput
 
 Handler: TypeAlias = Callable[["Fold", Any], None]
 
@@ -231,6 +233,21 @@ def _whole_field(field: str) -> Handler:
     return handler
 
 
+def _shell_command(fold: Fold, event: ShellCommandDone) -> None:
+    draft = fold.drafts[event.output_index]
+    if isinstance(draft.added, ShellCall):
+        action = draft.added.action
+        action = action.model_copy(update={"commands": [*action.commands, event.command]})
+        draft.added = draft.added.model_copy(update={"action": action})
+
+
+def _shell_output(fold: Fold, event: ShellOutputDone) -> None:
+    draft = fold.drafts[event.output_index]
+    if isinstance(draft.added, ShellCallOutput):
+        output = [*draft.added.output, *event.output]
+        draft.added = draft.added.model_copy(update={"output": output})
+
+
 _HANDLERS: dict[type[Event], Handler] = {
     ItemAdded: _item_added,
     ItemDone: _item_done,
@@ -254,6 +271,8 @@ _HANDLERS: dict[type[Event], Handler] = {
     CodeDone: _whole_field("code"),
     CustomInputDelta: _more_field("input"),
     CustomInputDone: _whole_field("input"),
+    ShellCommandDone: _shell_command,
+    ShellOutputDone: _shell_output,
 }
 for _kind in ResponseEvent.__subclasses__():
     _HANDLERS[_kind] = _take_envelope

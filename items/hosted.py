@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag
 
-from .part import ListOf
+from .part import ListOf, Part
 from .wire import Anything, Json, Maybe, Wire, type_tag
 
 
@@ -140,7 +140,10 @@ class McpListTools(Wire):
 
 
 class McpCall(Wire):
-    """A call of an MCP server's tool; provider-run functions wear it, too, for most clients."""
+    """A call of an MCP server's tool; provider-run functions wear it, too, for most clients.
+
+    `content` is ours: the output with its images, where it is more than a text.
+    """
 
     type: Literal["mcp_call"] = "mcp_call"
     id: Maybe[str] = None
@@ -149,6 +152,7 @@ class McpCall(Wire):
     name: str
     arguments: str
     output: str | None = None
+    content: Annotated[Maybe[ListOf[Part]], Field(alias="antiphon:content")] = None
     error: Anything = None
     approval_request_id: str | None = None
 

@@ -132,7 +132,8 @@ def _tool(item: ToolCall, call_id: str) -> tuple[Lowered, ...]:
 def _mcp(item: McpCall, call_id: str) -> tuple[Lowered, ...]:
     own = item.server_label == BUILT_IN
     name = item.name if own else tool_name(item.server_label, item.name)
-    return _pair(call_id, name, item.arguments, _outcome(item, item.output))
+    output = item.output if item.content is None else item.content
+    return _pair(call_id, name, item.arguments, _outcome(item, output))
 
 
 def _handoff(item: Handoff, call_id: str) -> tuple[Lowered, ...]:
@@ -179,6 +180,8 @@ def _file_search(item: FileSearchCall, call_id: str) -> tuple[Lowered, ...]:
     found: Any = f"[{item.status}; its results were not kept]"
     if item.results is not None:
         found = [result.model_dump(exclude_none=True) for result in item.results]
+    elif item.status == "failed" and "error" in (item.model_extra or {}):
+        found = f"Error: {error_text((item.model_extra or {})['error'])}"
     return _pair(call_id, "file_search", {"queries": item.queries}, _text(found))
 
 

@@ -11,6 +11,7 @@ from typing import Final, cast
 from antiphon.errors import RequestError
 from antiphon.items import (
     AgentCall,
+    AgentTool,
     CodeInterpreterCall,
     CreateResponse,
     FileSearchCall,
@@ -18,7 +19,9 @@ from antiphon.items import (
     ItemReference,
     Json,
     McpCall,
+    McpServerTool,
     Reasoning,
+    ToolDefinition,
     UnknownPart,
     WebSearchCall,
     Wire,
@@ -82,12 +85,24 @@ def admit(request: CreateResponse, *, private_urls: bool, max_items: int = MAX_I
             param="input",
             code="missing_required_parameter",
         )
+    if not private_urls:
+        _check_servers(request.tools or (), "tools")
     given = () if isinstance(request.input, str) else request.input or ()
     count = 0
     for position, item in enumerate(given):
         count += 1 + _check_item(item, f"input[{position}]", private_urls=private_urls)
     if count > max_items:
         raise _too_many(f"at most {max_items:,} items and parts, got {count:,}")
+
+
+def _check_servers(tools: Sequence[ToolDefinition], param: str) -> None:
+    """Refuse MCP servers of private networks, by what their URLs say; who connects looks again."""
+    for position, tool in enumerate(tools):
+        where = f"{param}[{position}]"
+        if isinstance(tool, McpServerTool) and tool.server_url is not None:
+            check_url(tool.server_url, f"{where}.server_url")
+        elif isinstance(tool, AgentTool):
+            _check_servers(tool.tools, f"{where}.tools")
 
 
 def _check_conversation(request: CreateResponse) -> None:

@@ -85,6 +85,7 @@ class Opened:
             clock=desk.clock,
             approvals=consent,
             words=words,
+            private_urls=desk.private_urls,
         )
         events = desk.catalogue.serve(full, setting)
         first = cast("Created", await anext(events))
@@ -138,5 +139,8 @@ async def reopened(
     consent = Consent(desk.store, desk.clock)
     # What was approved may have run: the words only say which calls have no receipt yet.
     words = [Word(answer) for answer in answers(request.items)]
-    whole = replace(setting, history=before, approvals=consent, words=words)
+    private = desk.private_urls
+    whole = replace(
+        setting, history=before, approvals=consent, words=words, private_urls=private
+    )
     return desk.catalogue.serve(readable, whole)

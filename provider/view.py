@@ -201,6 +201,12 @@ def _compaction(view: View, item: Compaction) -> Item:
     return item if item.summary is None else item.model_copy(update={"summary": None})
 
 
+def _mcp_call(view: View, item: McpCall) -> Item:
+    if view.extensions or item.content is None:
+        return item
+    return item.model_copy(update={"content": None})
+
+
 def _tool_call(view: View, item: ToolCall) -> Item:
     if view.extensions:
         return item
@@ -281,6 +287,7 @@ _ITEMS: dict[type[Any], Callable[[View, Any], Item]] = {
     WebSearchCall: _web_search,
     Reasoning: _reasoning,
     Compaction: _compaction,
+    McpCall: _mcp_call,
     ToolCall: _tool_call,
     AgentCall: _agent_call,
     Handoff: _handoff,

@@ -5,6 +5,8 @@ Below: `items` (the vocabulary) and `sandboxes` (where code runs). Above: `agent
 decides who may call what, and when. Not here: loops, models, HTTP.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from antiphon.errors import ModelRetry as ModelRetry, ToolFailed as ToolFailed
 
 from .account import Account as Account, Price as Price
@@ -37,8 +39,6 @@ from .hosted import (
     Scope as Scope,
     Slot as Slot,
 )
-from .mcp import MCPServers as MCPServers
-from .mcp_server import MCPServer as MCPServer
 from .image_generation import (
     Generate as Generate,
     ImageDraft as ImageDraft,
@@ -46,9 +46,25 @@ from .image_generation import (
     ImagePrompt as ImagePrompt,
     PaintedImage as PaintedImage,
 )
+from .mcp import MCPServers as MCPServers
+from .mcp_server import MCPServer as MCPServer
+from .shell import Shell as Shell
 from .tool import Tool as Tool, tool as tool
 from .web_search import Search as Search, WebSearch as WebSearch
 from .web_search_call import OpenPage as OpenPage
 from .web_search_json import JsonSearch as JsonSearch
 from .web_search_page import PageFetcher as PageFetcher, WebPage as WebPage
 from .web_search_query import WebQuery as WebQuery, WebResult as WebResult
+
+if TYPE_CHECKING:
+    from . import search as search
+    from .file_search import FileSearch as FileSearch
+
+
+def __getattr__(name: str) -> Any:
+    """File search is imported when it is asked for: most runs have no vector stores."""
+    if name == "FileSearch":
+        from .file_search import FileSearch
+
+        return FileSearch
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import anyio
 
 from antiphon.errors import ConfigurationError, SandboxFileError
-from antiphon.items import CodeInterpreterCall, Ids, Item
+from antiphon.items import CodeInterpreterCall, Ids, Item, ShellCall
 from antiphon.sandboxes import Sandbox, Sandboxes
 
 File: TypeAlias = str | PathLike[str] | tuple[str, bytes]
@@ -70,10 +70,11 @@ class Containers:
         """
         tried: set[str] = set()
         for item in items:
-            if isinstance(item, CodeInterpreterCall) and item.container_id not in tried:
-                tried.add(item.container_id)
-                if self._fits(item.container_id, principal, memory_limit):
-                    return item.container_id
+            named = container_of(item)
+            if named is not None and named not in tried:
+                tried.add(named)
+                if self._fits(named, principal, memory_limit):
+                    return named
         minted = self.sandboxes.mint(
             principal=principal, memory_limit=memory_limit, container_id=ids("cntr")
         )
@@ -115,6 +116,15 @@ class Containers:
                 key: row for key, row in self._rows.items() if self.owns(key, row.principal)
             }
             self._crowded = 2 * len(self._rows) + _FEW
+
+
+def container_of(item: Item) -> str | None:
+    """The container that an item names, if it is a call of a tool that runs in one."""
+    if isinstance(item, CodeInterpreterCall):
+        return item.container_id
+    place = item.environment if isinstance(item, ShellCall) else None
+    named: object = (place or {}).get("container_id")
+    return named if isinstance(named, str) else None
 
 
 def _named(files: Sequence[File]) -> dict[str, Path | bytes]:

@@ -159,7 +159,7 @@ class MCPServers:
             Plain(tuple(way.secrets)),
         )
         label = definition.server_label
-        mark = digest(label, _bare(url), definition.allowed_tools)
+        mark = digest(list(way.place), label, definition.allowed_tools)
         return Source(label, link, (policy,), mark, definition.server_description)
 
 
@@ -180,12 +180,6 @@ def _checked(url: str, *, allowed: bool) -> str:
             "server_url: expected an http(s) URL", param="server_url", code="invalid_url"
         )
     return url
-
-
-def _bare(url: str) -> str:
-    """A URL without what may be a credential."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}"
 
 
 def _headers(definition: McpServerTool) -> dict[str, str]:

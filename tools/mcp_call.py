@@ -41,9 +41,7 @@ def arguments_of(given: str, tool: McpTool) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ToolFailed(f"the arguments of {tool.name} have to be a JSON object")
     arguments = cast("dict[str, Any]", found)
-    if not isinstance(tool.input_schema, dict):
-        return arguments
-    schema = cast("Json", tool.input_schema)
+    schema = schema_of(tool)
     needed: object = schema.get("required")
     if isinstance(needed, list):
         missing = [str(name) for name in cast("list[object]", needed) if name not in arguments]
@@ -56,6 +54,12 @@ def arguments_of(given: str, tool: McpTool) -> dict[str, Any]:
             known = ", ".join(list(cast("Json", fields))[:20])
             raise ToolFailed(f"{tool.name} takes no {', '.join(strange[:10])}, but: {known}")
     return arguments
+
+
+def schema_of(tool: McpTool) -> Json:
+    """The JSON schema of a tool's arguments; of any object, where the server says nothing."""
+    given: object = tool.input_schema
+    return cast("Json", given) if isinstance(given, dict) else {"type": "object"}
 
 
 class McpRun(ArgumentsCall):
@@ -127,15 +131,15 @@ class McpRun(ArgumentsCall):
             yield event
 
     async def _ask(self, given: dict[str, Any], send: MemoryObjectSendStream[Event]) -> None:
-        async def progress(done: float, total: float | None, message: str | None) -> None:
+        async def heard(progress: float, total: float | None, message: str | None) -> None:
             try:
-                send.send_nowait(self._progress(done, total, message))
+                send.send_nowait(self._progress(progress, total, message))
             except (anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
                 return
 
         with send:
             try:
-                self._take(await self._link.call(self._tool.name, given, progress))
+                self._take(await self._link.call(self._tool.name, given, heard))
             except Trouble as trouble:
                 self._error = trouble.error
 

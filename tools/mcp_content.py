@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from antiphon.items import InputImage, InputText, Part
 
@@ -79,13 +79,19 @@ def _bounded(parts: Sequence[Part]) -> list[Part]:
 
 def _says(content: Sequence[Any], structured: Any) -> bool:
     """Whether a text of the result is the structured content already, as servers should do."""
+    only: object = None
+    if isinstance(structured, dict) and len(fields := cast("dict[str, object]", structured)) == 1:
+        only = fields.get("result")
     for block in content:
-        if block.type == "text":
-            try:
-                if json.loads(block.text) == structured:
-                    return True
-            except (ValueError, RecursionError):
-                continue
+        if block.type != "text":
+            continue
+        if isinstance(only, str) and block.text == only:  # how the SDK wraps what is no object
+            return True
+        try:
+            if json.loads(block.text) in (structured, only):
+                return True
+        except (ValueError, RecursionError):
+            continue
     return False
 
 

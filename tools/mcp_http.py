@@ -20,13 +20,11 @@ import anyio
 import httpcore2
 import httpx2
 
+from .mcp_way import FAULT
 from .web_search_address import is_public
 
 ANSWER_LIMIT: Final = 64 * 1024 * 1024
 """Bytes that one answer may have, a stream of events included."""
-
-FAULT: Final = -32000
-"""JSON-RPC's code of what went wrong below JSON-RPC."""
 
 _EVENTS: Final = "text/event-stream"
 
@@ -99,11 +97,15 @@ class Public(httpx2.AsyncBaseTransport):
             status_code=answer.status,
             headers=answer.headers,
             stream=_Body(cast("AsyncIterable[bytes]", answer.stream)),
-            extensions=cast("dict[str, Any]", answer.extensions),
+            extensions=_dict(answer),
         )
 
     async def aclose(self) -> None:
         await self._pool.aclose()
+
+
+def _dict(answer: Any) -> dict[str, Any]:
+    return dict(answer.extensions)
 
 
 class _Body(httpx2.AsyncByteStream):

@@ -6,7 +6,7 @@ Above: agents (`Agent(tools=[MCPServer.stdio(...)])`), `mcp.py` (connectors). Be
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from antiphon.errors import ConfigurationError, RequestError
 from antiphon.items import BUILT_IN, McpServerTool, ToolDefinition
@@ -236,7 +236,7 @@ class MCPServer:
         asked = policy_of(definition.allowed_tools, definition.require_approval)
         label = definition.server_label
         about = definition.server_description
-        mark = digest("lent", self.label, label, definition.allowed_tools)
+        mark = digest(list(self._way.place), label, definition.allowed_tools)
         return McpListing(Source(label, self._link(), (asked, self._policy), mark, about), scope)
 
     def _link(self) -> Link:

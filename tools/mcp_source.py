@@ -23,7 +23,7 @@ from antiphon.items import (
 from .call import BaseCall
 from .gate import Gate
 from .hosted import Asked, Call, Offer, Scope, Slot
-from .mcp_call import McpRun, arguments_of
+from .mcp_call import McpRun, arguments_of, schema_of
 from .mcp_link import Link, Trouble
 from .mcp_listing import allowed, digest, digest_of, listed_before, mark_of
 from .mcp_policy import Policy
@@ -191,11 +191,10 @@ class McpOffer:
         words = self.tool.description or ""
         if about:
             words = f"[{self.source.label}: {bounded(about, _ABOUT_LIMIT)}] {words}".strip()
-        schema = self.tool.input_schema
         return FunctionTool(
             name=tool_name(self.source.label, self.tool.name),
             description=words or None,
-            parameters=schema if isinstance(schema, dict) else {"type": "object"},
+            parameters=schema_of(self.tool),
             strict=False,
         )
 

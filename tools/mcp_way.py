@@ -14,13 +14,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
-import httpx2
-
 from antiphon.errors import ConfigurationError
 
-from .mcp_http import FAULT, http_client
-
 if TYPE_CHECKING:
+    import httpx2
     from mcp.client import Client
     from mcp.client.session import IncomingMessage
 
@@ -29,6 +26,9 @@ EVENT_LIMIT: Final = 16 * 1024 * 1024
 
 FLOOD: Final = 20_000
 """Messages that a server may send between two requests of ours; it is left when it sends more."""
+
+FAULT: Final = -32000
+"""JSON-RPC's code of what went wrong below JSON-RPC."""
 
 _OLD: Final = frozenset({400, 404, 405, 406, 410, 415, 501})
 """What a server of the first revision (two endpoints, HTTP+SSE) answers to a POST."""
@@ -58,6 +58,11 @@ class Way(Protocol):
     @property
     def secrets(self) -> Sequence[str]:
         """What lets us in."""
+        ...
+
+    @property
+    def place(self) -> Sequence[str]:
+        """Where it leads, without what lets us in."""
         ...
 
     async def enter(self, stack: AsyncExitStack, watch: Watch) -> "tuple[Client, Traffic | None]":
@@ -171,6 +176,11 @@ class Program:
         """The values of its own variables: keys are given so."""
         return [value for value in self.env.values() if len(value) >= 16]
 
+    @property
+    def place(self) -> Sequence[str]:
+        """The command line."""
+        return [self.command, *self.args]
+
     async def enter(self, stack: AsyncExitStack, watch: Watch) -> "tuple[Client, Traffic]":
         """Start it."""
         from mcp.client.stdio import StdioServerParameters, stdio_client
@@ -201,23 +211,36 @@ class Address:
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     private: bool = False
-    auth: httpx2.Auth | None = field(default=None, repr=False)
-    inner: Callable[[], httpx2.AsyncBaseTransport] | None = field(default=None, repr=False)
+    auth: "httpx2.Auth | None" = field(default=None, repr=False)
+    inner: "Callable[[], httpx2.AsyncBaseTransport] | None" = field(default=None, repr=False)
 
     @property
     def secrets(self) -> Sequence[str]:
         """Every header's value, with and without its scheme, and what the URL holds."""
+        import httpx2
+
         url = httpx2.URL(self.url)
         found = [part for value in self.headers.values() for part in (value, value.split(" ")[-1])]
         found.append(url.userinfo.decode())
         found += [value for _, value in url.params.multi_items()]
         return [each for each in found if each]
 
+    @property
+    def place(self) -> Sequence[str]:
+        """Scheme, host, port and path."""
+        import httpx2
+
+        url = httpx2.URL(self.url)
+        return [url.scheme, url.host, str(url.port), url.path]
+
     async def enter(self, stack: AsyncExitStack, watch: Watch) -> "tuple[Client, Traffic]":
         """Connect."""
+        import httpx2
         from mcp.client.sse import sse_client
         from mcp.client.streamable_http import streamable_http_client
         from mcp.shared.exceptions import MCPError
+
+        from .mcp_http import http_client
 
         whole = httpx2.URL(self.url)
         bare = str(whole.copy_with(userinfo=b"", query=None, fragment=None))
@@ -281,6 +304,11 @@ class InProcess:
     def secrets(self) -> Sequence[str]:
         """None."""
         return ()
+
+    @property
+    def place(self) -> Sequence[str]:
+        """The server's name."""
+        return [str(getattr(self.server, "name", ""))]
 
     async def enter(self, stack: AsyncExitStack, watch: Watch) -> "tuple[Client, None]":
         """Begin its lifespan."""

@@ -211,6 +211,49 @@ class StringField:
             self._state = then
 
 
+class StringsField(StringField):
+    """Reads one top-level field that is a list of strings, each as it is written.
+
+    Usage: `pieces` of every fragment in order. What is no string ends the reading.
+    """
+
+    __slots__ = ("_count", "_found")
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._count = -1
+        self._found: list[tuple[int, str]] = []
+
+    def pieces(self, fragment: str) -> list[tuple[int, str]]:
+        """What is new: the number of a string in the list, from 0, and more of its text."""
+        self._found = []
+        self.feed(fragment)
+        return self._found
+
+    def _value(self, source: str, at: int, out: list[str]) -> int:
+        at = _skip(source, at)
+        if source[at : at + 1] == "[" and "".join(self._key) == self._name:
+            self._state = self._in_list
+            return at + 1
+        return super()._value(source, at, out)
+
+    def _in_list(self, source: str, at: int, out: list[str]) -> int:
+        at = _skip(source, at)
+        if at < len(source):
+            self._text = _Text()
+            begins = source[at] == '"'
+            self._count += begins
+            self._state = self._in_string if begins else self._end
+        return at + 1
+
+    def _in_string(self, source: str, at: int, out: list[str]) -> int:
+        text, at = self._text.read(source, at)
+        if text:
+            self._found.append((self._count, text))
+        self._after_text(self._in_list)
+        return at
+
+
 def _skip(source: str, at: int) -> int:
     found = _SPACE.match(source, at)
     return found.end() if found else at

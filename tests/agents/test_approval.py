@@ -21,7 +21,7 @@ from antiphon.items import (
     fold,
     user,
 )
-from antiphon.models import FunctionCall, ScriptedModel, Stop
+from antiphon.models import FunctionCall, Reasoning as Thought, ScriptedModel, Stop
 from antiphon.tools import tool
 
 from .kit import asked, end_of, heard, own, play
@@ -301,3 +301,15 @@ async def test_there_is_no_typed_answer_while_somebody_is_waited_for() -> None:
     with pytest.raises(OutputError, match="send waits for approval") as caught:
         await clerk.run("go")
     assert kinds(caught.value.response.output) == ["approval_request"]
+
+
+async def test_a_thought_that_led_to_a_request_goes_when_the_user_goes_on() -> None:
+    clerk = Agent(
+        name="clerk",
+        model=ScriptedModel([[Thought("I should mail."), mail()], "As you like."]),
+        tools=[send],
+    )
+    first = await clerk.run("go")
+    assert kinds(first.response.output) == ["reasoning", "approval_request"]
+    await clerk.run([*first.items, "Never mind."])
+    assert [item["type"] for item in heard(clerk.model)] == ["message", "message"]

@@ -155,6 +155,47 @@ def test_a_run_that_goes_on_now_says_that_the_rest_is_not_known(changed: Changed
     assert "recorded  response.incomplete" in ran.out
 
 
+def test_a_call_that_is_refused_now_is_shown_with_the_reason(changed: Changed) -> None:
+    ran = changed(GUIDE, ("fragment=6)", "fragment=6), options={'max_tool_calls': 1}"))
+    assert ran.code == 1
+    event = ran.out.partition("\n\n")[2]
+    assert "item 3, antiphon:tool_call mood" in event
+    assert "max_tool_calls is reached" in event
+    source = """
+from antiphon.sandboxes import LocalSandboxes
+agent = Agent(name="one", tools=[CodeInterpreter(LocalSandboxes())], model=ScriptedModel([
+    [FunctionCall("code_interpreter", {"code": "print(1)"})], [Text("Done.")],
+]))
+"""
+    ran = changed(source, ("]))\n", "]), options={'tool_choice': 'none'})\n"))
+    assert ran.code == 1
+    assert "tool_choice is none" in ran.out
+
+
+def test_a_budget_that_is_smaller_now_ends_the_run_where_it_is_spent(changed: Changed) -> None:
+    source = """
+from antiphon.agents import budget
+agent = Agent(name="one", tools=[weather], budget=budget(tokens=100), model=ScriptedModel([
+    [FunctionCall("weather", {"city": "Oslo"}), Usage(10, 10)],
+    [FunctionCall("weather", {"city": "Rome"}), Usage(10, 10)],
+    [Text("Cold and warm."), Usage(10, 10)],
+]))
+"""
+    assert changed(source).code == 0
+    ran = changed(source, ("tokens=100", "tokens=15"))
+    assert ran.code == 1
+    assert "item 1, antiphon:tool_call weather" in ran.out
+
+
+def test_lines_about_models_may_be_missing(antiphon: Run, record: Record) -> None:
+    record(GUIDE)
+    told = Path("run.jsonl").read_bytes().splitlines(keepends=True)
+    kept = [line for line in told if b'"asked":' not in line and b'"used":' not in line]
+    Path("run.jsonl").write_bytes(b"".join(kept))
+    assert antiphon("replay", "run.jsonl").out == "identical: 37 events\n"
+    assert "2 turns, 2 calls" in antiphon("trace", "run.jsonl").out
+
+
 def test_another_target_can_be_driven_and_a_foreign_one_is_never_imported(
     antiphon: Run, record: Record, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

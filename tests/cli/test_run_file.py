@@ -52,7 +52,12 @@ def test_what_models_are_asked_is_noted_once_as_long_as_it_stays_the_same(record
     assert list(first["tools"]) == ["weather"]
     assert first["options"] == {"temperature": 0.5}
     assert second["digest"] != first["digest"]
-    assert second.keys() == {"agent", "model", "turn", "read", "digest"}
+    assert second.keys() == {"agent", "model", "run", "turn", "read", "digest"}
+    used = [line["used"] for line in lines(recorded) if "used" in line]
+    assert [(one["run"], one["turn"], one["usage"]["total_tokens"]) for one in used] == [
+        (1, 1, 12),
+        (1, 2, 23),
+    ]
 
 
 def test_nothing_of_the_environment_is_recorded(

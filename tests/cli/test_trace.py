@@ -109,6 +109,33 @@ agent = Agent(name="top", tools=[mid.as_tool(description="Mid.")], model=Scripte
     assert usage == [1111, 111, 1]
 
 
+def test_handoffs_and_approvals_say_who_and_what(antiphon: Run, write: Write) -> None:
+    name = write("""
+@tool(needs_approval=True)
+async def pay(amount: int) -> str:
+    "Pay somebody."
+    return f"paid {amount}"
+
+def said(request):
+    asked = any(item.type == "function_call_output" and "paid" in item.output
+                for item in request.items)
+    return Text("Done.") if asked else FunctionCall("pay", {"amount": 3})
+
+desk = Agent(name="desk", instructions="Pay.", tools=[pay], model=ScriptedModel([said] * 3))
+agent = Agent(name="front", handoffs=[desk], model=ScriptedModel([
+    FunctionCall("transfer_to_desk", {"reason": "money"}),
+]))
+""")
+    ran = antiphon("run", name, "go", "--record", "run.jsonl", "--quiet")
+    ran = antiphon(*ran.err.partition("to go on: antiphon ")[2].splitlines()[0].split())
+    assert ran.code == 0, ran.err
+    out = antiphon("trace", "run.jsonl").out
+    assert "antiphon:handoff transfer_to_desk front -> desk" in out
+    assert 'antiphon:approval_request pay {"amount":3}' in out
+    assert "antiphon:approval_response approved" in antiphon("trace", "next.jsonl").out
+    assert antiphon("replay", "next.jsonl").code == 0
+
+
 def test_a_model_without_a_price_is_named(traced: Path, antiphon: Run) -> None:
     ran = antiphon("trace", "run.jsonl", "--prices", prices(large={"input": 1, "output": 1}))
     assert ran.out.splitlines()[-1].endswith(", and no price for small")

@@ -60,7 +60,8 @@ async def test_a_function_of_any_kind_says_whose_a_key_is(lookup: Any) -> None:
 
 
 async def test_a_plain_function_does_not_stop_the_others() -> None:
-    looked, go_on = anyio.Event(), []
+    looked = anyio.Event()
+    go_on: list[bool] = []
 
     def slow(key: str) -> str | None:
         anyio.from_thread.run_sync(looked.set)

@@ -71,7 +71,7 @@ async def test_a_flood_of_objects_is_refused_before_it_is_parsed(
     def parse(body: bytes) -> None:
         raise AssertionError("parsed")
 
-    monkeypatch.setattr("antiphon.provider.app.CreateResponse.parse", parse)
+    monkeypatch.setattr("antiphon.provider.responses.CreateResponse.parse", parse)
     many: list[Any] = [{}] * 101
     body = {"input": "x", "tools": [{"type": "x_new", "many": many}]}
     one = await exchange(provider(max_items=10), body)

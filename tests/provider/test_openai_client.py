@@ -167,8 +167,8 @@ def test_a_bad_request_names_the_field(client: OpenAI) -> None:
 
 
 def test_an_unsupported_field_has_a_code_and_a_cure(client: OpenAI) -> None:
-    with pytest.raises(openai.BadRequestError, match="foreground") as caught:
-        client.responses.create(model="echo", input="x", background=True)
+    with pytest.raises(openai.BadRequestError, match="leave store: false out") as caught:
+        client.responses.create(model="echo", input="x", background=True, store=False)
     assert (caught.value.param, caught.value.code) == ("background", "unsupported_parameter")
 
 

@@ -12,7 +12,7 @@ from .embed import (
 from .engine import (
     Candidate as Candidate,
     Candidates as Candidates,
-    Engine as SearchEngine,
+    Engine as Engine,
     Job as Job,
     Passage as Passage,
     Query as Query,
@@ -39,5 +39,3 @@ from .store import (
     StoreFile as StoreFile,
     VectorStore as VectorStore,
 )
-
-__all__ = [name for name in dir() if name[0].isupper() or name in ("filter_of", "matches")]

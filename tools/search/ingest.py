@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import anyio
+from anyio import to_thread
 
 from antiphon.items import Clock
 
@@ -171,9 +172,9 @@ class Ingest:
                 return None
             descriptor, named = tempfile.mkstemp(prefix="antiphon-read-")
             try:
-                async with await anyio.wrap_file(os.fdopen(descriptor, "wb")) as copy:  # pyright: ignore
+                with os.fdopen(descriptor, "wb") as copy:
                     async for data in content.chunks:
-                        await copy.write(data)
+                        await to_thread.run_sync(copy.write, data)
                 return await self._readers.read(
                     Path(named), name=asked.filename, chunking=asked.chunking
                 )

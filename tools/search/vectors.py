@@ -116,8 +116,7 @@ def _within(files: Any, allowed: Any) -> Any:
 
     if not len(allowed):
         return np.zeros(len(files), bool)
-    at = np.searchsorted(allowed, files)
-    at[at == len(allowed)] = 0
+    at: Any = np.minimum(np.searchsorted(allowed, files), len(allowed) - 1)
     return allowed[at] == files
 
 

@@ -1,0 +1,1 @@
+from testing.search import *

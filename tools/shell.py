@@ -1,0 +1,238 @@
+"""The hosted tool `shell`: commands in the sandboxes where the code interpreter works, too.
+
+Above: providers and agents, which find it by its type. Below: `shell_call.py` (one call) and a
+`Sandboxes` backend. Not here: a shell on the client's machine, which is the client's own call.
+Source: OpenAI's shell tool with a container environment.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from antiphon.errors import ConfigurationError, RequestError
+from antiphon.items import FunctionCall, FunctionTool, Json, ShellTool, ToolDefinition
+from antiphon.sandboxes import MEMORY_LIMITS, Isolation, Sandboxes
+
+from .containers import Containers, File
+from .gate import Gate, NeedsApproval, gate_of
+from .hosted import Scope, Slot
+from .shell_call import COMMANDS, ShellDesk, ShellRun, action_of
+
+OUTPUT: Final = 32 * 1024
+"""Characters of each stream of a command that are kept, unless told otherwise."""
+
+
+class Shell:
+    """Runs a model's shell commands in sandboxes.
+
+    A request declares `{"type": "shell", "environment": ...}`: `{"type": "container_auto"}`,
+    which goes on in the last live container that its items name (a code interpreter's, too),
+    else takes a new one; or `{"type": "container_reference", "container_id": ...}`. With
+    `{"type": "local"}` the shell is the client's, and none of this tool's business. Commands of a
+    call run in order, each in a shell of its own; files stay from call to call.
+
+    Args:
+        sandboxes: Where the commands run; closed by `aclose`.
+        timeout: Seconds that one command may take; a call may ask for less.
+        output: Characters of each stream of a command that are kept; a call may ask for less.
+        files: Paths, or (name, bytes): in the working directory of every container before its
+            first command. Paths are read each time.
+        description: What the model reads of the tool, instead of the text made here.
+        needs_approval: Whether a person must approve each call before it runs, or a function of
+            `commands`, `timeout_ms` and `max_output_length` that says so.
+
+    Raises:
+        ConfigurationError: A file does not exist, or a bound is not above 0.
+    """
+
+    def __init__(
+        self,
+        sandboxes: Sandboxes,
+        *,
+        timeout: float = 60.0,
+        output: int = OUTPUT,
+        files: Sequence[File] = (),
+        description: str | None = None,
+        needs_approval: NeedsApproval = False,
+    ) -> None:
+        if not 0 < timeout < math.inf or output <= 0:
+            raise ConfigurationError(
+                f"expected a timeout above 0 seconds and an output above 0 characters, got "
+                f"{timeout} and {output}"
+            )
+        self._timeout = timeout
+        self._output = output
+        self._containers = Containers(sandboxes, files)
+        self._gate = gate_of(
+            needs_approval,
+            name=self.type,
+            parameters=["commands", "timeout_ms", "max_output_length"],
+            parse=_parse,
+        )
+        self._function = FunctionTool(
+            name=self.type,
+            description=self._describe() if description is None else description,
+            parameters=_parameters(),
+        )
+
+    @property
+    def type(self) -> str:
+        """The type of the definitions that ask for it."""
+        return "shell"
+
+    @property
+    def isolation(self) -> Isolation:
+        """What stands between the commands and this machine."""
+        return self._containers.sandboxes.isolation
+
+    def offers(self, definition: ToolDefinition, scope: Scope) -> Sequence["ShellOffer"]:
+        """One function, bound to the container that the definition asks for.
+
+        Raises:
+            RequestError: The container is not this principal's (404), or the environment asks
+                for what cannot be given.
+        """
+        if not isinstance(definition, ShellTool):
+            raise RequestError(
+                f"expected a definition of type shell, got {definition.type!r}", param="type"
+            )
+        fixed, memory_limit = self._place(definition.environment or {}, scope.principal)
+        return (ShellOffer(self._function, self._desk(scope, fixed, memory_limit), self._gate),)
+
+    async def aclose(self) -> None:
+        """Close every sandbox."""
+        await self._containers.sandboxes.aclose()
+
+    def _desk(self, scope: Scope, fixed: str | None, memory_limit: str | None) -> ShellDesk:
+        return ShellDesk(
+            containers=self._containers,
+            principal=scope.principal,
+            timeout=self._timeout,
+            output=self._output,
+            choose=_Choice(self._containers, fixed, memory_limit),
+        )
+
+    def _place(self, environment: Json, principal: str) -> tuple[str | None, str | None]:
+        """The container that a definition names, or the memory that it asks for.
+
+        Raises:
+            RequestError: As `offers`.
+        """
+        kind = environment.get("type", "container_auto")
+        if kind == "container_reference":
+            named: object = environment.get("container_id")
+            if isinstance(named, str) and self._containers.owns(named, principal):
+                return named, None
+            raise RequestError(
+                f"environment.container_id: there is no container {named!r} here, or it has "
+                'expired: ask for {"type": "container_auto"}',
+                param="environment.container_id",
+                code="container_not_found",
+                status=404,
+                type="not_found_error",
+            )
+        if kind != "container_auto":
+            raise _refused("type", "container_auto, container_reference or local", kind)
+        for name in ("file_ids", "skills"):
+            if environment.get(name):
+                raise _refused(name, "none: they cannot be brought into a container", "some")
+        network: Any = environment.get("network_policy")
+        if network is not None and network != {"type": "disabled"}:
+            raise _refused("network_policy", '{"type": "disabled"}: there is no network', network)
+        limit: Any = environment.get("memory_limit")
+        if limit is not None and limit not in MEMORY_LIMITS:
+            raise _refused("memory_limit", f"one of {', '.join(MEMORY_LIMITS)}", limit)
+        return None, limit
+
+    def _describe(self) -> str:
+        place = " (/mnt/data)" if self.isolation != "none" else ""
+        lines = [
+            "Run shell commands, one after another, each in a new shell: join with && what "
+            "belongs together.",
+            f"Files in the working directory{place} are kept from call to call. Nobody answers "
+            "questions that a command asks.",
+            f"You read what each prints, and its exit code. Each may take {self._timeout:g} "
+            "seconds.",
+        ]
+        if self._containers.names:
+            lines.append(f"Files there: {', '.join(self._containers.names)}.")
+        return "\n".join(lines)
+
+
+class _Choice:
+    """The container of the calls of one request: a fixed one, or the last that lives."""
+
+    def __init__(self, containers: Containers, fixed: str | None, memory_limit: str | None) -> None:
+        self._containers = containers
+        self._fixed = fixed
+        self._limit = memory_limit
+        self._used = ""
+
+    def __call__(self, scope: Scope) -> str:
+        """For a call that opens now: the last one may have expired.
+
+        Raises:
+            SandboxError: The backend has no such memory limit.
+        """
+        if self._fixed is not None:
+            return self._fixed
+        if not self._used or not self._containers.owns(self._used, scope.principal):
+            items = reversed(scope.items)
+            self._used = self._containers.choose(items, scope.principal, self._limit, scope.ids)
+        return self._used
+
+
+@dataclass(frozen=True, slots=True)
+class ShellOffer:
+    """The shell on the menu of one request; its calls share one container."""
+
+    function: FunctionTool
+    desk: ShellDesk
+    gate: Gate | None
+
+    @property
+    def item_type(self) -> str:
+        """The type of the items that its calls become."""
+        return "shell_call"
+
+    @property
+    def parallel(self) -> bool:
+        """Calls may run beside others; those of one container wait for each other there."""
+        return True
+
+    def begin(self, call: FunctionCall, slot: Slot, scope: Scope) -> ShellRun:
+        """A call opens."""
+        return ShellRun(self.desk, call.call_id, slot, scope)
+
+
+def _parse(arguments: str) -> Mapping[str, Any]:
+    return action_of(arguments).model_dump()
+
+
+def _parameters() -> Json:
+    return {
+        "type": "object",
+        "properties": {
+            "commands": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": f"Commands to run in order, {COMMANDS} at most.",
+            },
+            "timeout_ms": {"type": "integer", "description": "Milliseconds for each command."},
+            "max_output_length": {
+                "type": "integer",
+                "description": "Characters to keep of what each command prints.",
+            },
+        },
+        "required": ["commands"],
+        "additionalProperties": False,
+    }
+
+
+def _refused(name: str, wanted: str, got: object) -> RequestError:
+    return RequestError(
+        f"environment.{name}: expected {wanted}, got {str(got)[:100]!r}",
+        param=f"environment.{name}",
+        code="unsupported_value",
+    )
