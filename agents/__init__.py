@@ -20,6 +20,7 @@ from .approval import (
     same_call as same_call,
 )
 from .budget import Budget as Budget, budget as budget
+from .clients import form_of as form_of
 from .combine import chain as chain, parallel as parallel, route as route
 from .delegate import (
     ContextPolicy as ContextPolicy,

@@ -14,25 +14,34 @@ from typing import Any, cast
 from antiphon.errors import RequestError
 from antiphon.items import (
     BUILT_IN,
+    CustomTool,
     FunctionTool,
     Json,
     McpServerTool,
     NamespaceTool,
     ProviderFunction,
+    ShellTool,
     ToolDefinition,
     tool_name,
 )
 from antiphon.tools import HostedTool, Listing, Lists, Offer, Scope
+
+from .clients import ClientForm, form_of
+from .custom import custom_form
 
 log: logging.Logger = logging.getLogger("antiphon.agents")
 
 
 @dataclass(frozen=True, slots=True)
 class ClientTool:
-    """A function that the client runs: its own name, and the namespace it was declared in."""
+    """What the client runs: its own name, and the namespace it was declared in.
+
+    `form` is that of a tool that is no function, and whose calls are items of their own.
+    """
 
     name: str
     namespace: str | None = None
+    form: ClientForm | None = None
 
 
 @dataclass(slots=True)
@@ -110,12 +119,8 @@ def build_menu(
     """
     menu = Menu()
     functions = {tool.function.name: tool for tool in tools if isinstance(tool, Offer)}
-    hosted = {
-        name: tool
-        for tool in tools
-        if isinstance(tool, HostedTool)
-        for name in getattr(tool, "types", (tool.type,))
-    }
+    known = (tool for tool in tools if isinstance(tool, HostedTool))
+    hosted = {name: tool for tool in known for name in (tool.type, *_names(tool))}
     for position, definition in enumerate(scope.request.tools or ()):
         param = f"tools[{position}]"
         before = len(menu.functions)
@@ -133,25 +138,48 @@ def build_menu(
             _add_hosted(menu, tool, definition, scope, param)
         elif definition.type in native:
             menu.native.add(definition.type)
+        elif (form := _form(definition, param)) is not None:
+            _add_form(menu, form, param)
         else:
             log.warning(
                 "tool type %r has no backend here; the model is not shown it", definition.type
             )
         label = f"mcp:{definition.server_label}" if isinstance(definition, McpServerTool) else ""
         names = [function.name for function in menu.functions[before:]]
-        menu.by_type.setdefault(label or definition.type, []).extend(names)
+        for kind in {label or definition.type, *_names(hosted.get(definition.type))}:
+            menu.by_type.setdefault(kind, []).extend(names)
     return menu
+
+
+def _names(tool: HostedTool | None) -> Iterable[str]:
+    """Other names that a tool goes by."""
+    return getattr(tool, "types", ())
 
 
 def _add_namespace(menu: Menu, group: NamespaceTool, param: str) -> None:
     for position, function in enumerate(group.tools):
         where = f"{param}.tools[{position}]"
+        if isinstance(function, CustomTool):
+            with _placed(where):
+                form = custom_form(function, group.name)
+            _add_form(menu, form, where)
+            continue
         if not isinstance(function, FunctionTool):
             log.warning("%s: a %r in a namespace has no backend here", where, function.type)
             continue
         name = tool_name(group.name, function.name)
         seen = function.model_copy(update={"name": name})
         menu.add(name, ClientTool(function.name, group.name), seen, f"{where}.name")
+
+
+def _add_form(menu: Menu, form: ClientForm, param: str) -> None:
+    name = form.function.name
+    menu.add(name, ClientTool(name, form=form), form.function, param)
+
+
+def _form(definition: ToolDefinition, param: str) -> ClientForm | None:
+    with _placed(param):
+        return form_of(definition)
 
 
 def _add_functions(menu: Menu, known: dict[str, Offer], names: Iterable[str], param: str) -> None:
@@ -222,6 +250,8 @@ def _key(definition: ToolDefinition, hosted: Mapping[str, HostedTool]) -> str:
         own = f"mcp:{definition.server_label}"
         if own in hosted and definition.connector_id in (None, definition.server_label):
             return own
+    if isinstance(definition, ShellTool) and form_of(definition) is not None:
+        return ""  # a shell on the client's machine is not ours to run
     return definition.type
 
 

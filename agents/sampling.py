@@ -29,10 +29,12 @@ from antiphon.items import (
     Within,
 )
 from antiphon.models import Model, ModelRequest
-from antiphon.tools import Call, Gate, Scope, Slot
+from antiphon.tools import Call, Gate, Offer, Scope, Slot
 
 from .asking import asked
 from .choice import Choice
+from .clients import ClientForm
+from .custom import Custom, CustomRun
 from .menu import Menu
 from .stray import Stray
 
@@ -62,8 +64,8 @@ class _Route:
     """Where the events of one of the model's items go."""
 
     __slots__ = (
-        "call", "gate", "item_id", "kind", "name", "output_index", "parallel", "position",
-        "source", "undecided", "wrote",
+        "call", "form", "gate", "handed", "item_id", "kind", "name", "output_index", "parallel",
+        "position", "source", "undecided", "wrote",
     )  # fmt: skip
 
     def __init__(self, output_index: int, item: Item) -> None:
@@ -73,6 +75,8 @@ class _Route:
         self.output_index = output_index
         self.call: Call | None = None
         self.gate: Gate | None = None
+        self.form: ClientForm | None = None
+        self.handed = False
         self.name = ""
         self.parallel = True
         self.position = 0
@@ -123,8 +127,8 @@ class Sampling:
                     route = self._routes.get(inside.output_index)
                     if route is None:
                         self._expect_over(inside.output_index, event)
-                    elif route.gate is not None:
-                        continue  # it is told once it is known whether it waits
+                    elif route.gate is not None or route.form is not None:
+                        continue  # it is told once it is known whether it waits, or fits
                     elif route.call is None:
                         fields = vars(inside)  # a pydantic setter costs 3x, for each delta
                         fields["item_id"] = route.item_id
@@ -143,8 +147,9 @@ class Sampling:
                 elif kind is ItemDone:
                     done = cast("ItemDone", event)
                     route = self._routes.get(done.output_index)
-                    if route is not None and route.gate is not None:
-                        for told in await self._decide(route, route.gate, done):
+                    if route is not None and (route.gate is not None or route.form is not None):
+                        decide = self._decide if route.form is None else self._hand_over
+                        for told in await decide(route, done):
                             yield told
                     for told in self._done(done):
                         yield told
@@ -177,7 +182,8 @@ class Sampling:
             route.name = item.name
             route.position, self._calls = self._calls, self._calls + 1
             route.gate = self._gate(item.name, route.position)
-            if route.gate is not None:
+            route.form = self._form(item.name, route.position)
+            if route.gate is not None or route.form is not None:
                 return ()
             self.next_index += 1
             return self._called(route, item)
@@ -193,10 +199,41 @@ class Sampling:
             return None
         return gate
 
-    async def _decide(self, route: _Route, gate: Gate, event: ItemDone) -> Sequence[Event]:
+    def _form(self, name: str, position: int) -> ClientForm | None:
+        """How a call of the client's is told once it is whole; None for one that is told live."""
+        client = self._menu.clients.get(name)
+        form = client and client.form
+        if form is None or form.live or not self._may_go(name, position):
+            return None
+        return form
+
+    async def _hand_over(self, route: _Route, event: ItemDone) -> Sequence[Event]:
+        """A call of the client's is whole: its item, or a receipt that says why it is none."""
+        item, form = event.item, route.form
+        if not isinstance(item, FunctionCall) or form is None:
+            return ()  # `_done` says what is wrong
+        route.form = None
+        item.name = route.name
+        route.output_index, self.next_index = self.next_index, self.next_index + 1
+        slot = Slot(self._scope.ids.item(form.item_type), route.output_index)
+        try:
+            events = (
+                [form.begun(item, slot)]
+                if item.status == "incomplete"
+                else await form.handed(item, slot)
+            )
+        except ValueError as error:
+            route.undecided = str(error)
+            return list(self._own(route, item, None))
+        del self._routes[event.output_index]
+        self._over.add(event.output_index)
+        self.client_calls += item.status != "incomplete"
+        return events
+
+    async def _decide(self, route: _Route, event: ItemDone) -> Sequence[Event]:
         """A call that may have to wait is whole: its request, or its beginning at last."""
-        item = event.item
-        if not isinstance(item, FunctionCall):
+        item, gate = event.item, route.gate
+        if not isinstance(item, FunctionCall) or gate is None:
             return ()  # `_done` says what is wrong
         route.gate = None
         item.name = route.name
@@ -230,11 +267,22 @@ class Sampling:
         name = route.name = item.name
         client = self._menu.clients.get(name)
         if client is not None and self._may_go(name, route.position):
-            route.item_id = self._scope.ids.item("function_call")
+            route.item_id = self._scope.ids.item(
+                "function_call" if client.form is None else client.form.item_type
+            )
+            if isinstance(client.form, Custom):
+                slot = Slot(route.item_id, route.output_index)
+                route.call, route.handed = CustomRun(client.form, item, slot), True
+                yield from route.call.open()
+                return
             item.id, item.name, item.namespace = route.item_id, client.name, client.namespace
             yield ItemAdded(output_index=route.output_index, item=item)
             return
-        offer = self._menu.offers.get(name)
+        yield from self._own(route, item, self._menu.offers.get(name))
+
+    def _own(self, route: _Route, item: FunctionCall, offer: Offer | None) -> Iterator[Event]:
+        """A call that is ours to run, or to refuse where there is no offer."""
+        name = route.name
         kind = "antiphon:tool_call" if offer is None else offer.item_type
         slot = Slot(self._scope.ids.item(kind), route.output_index)
         route.item_id = slot.item_id
@@ -274,6 +322,9 @@ class Sampling:
             if item.arguments and not route.wrote:
                 yield from route.call.write(item.arguments)
             yield from route.call.ready(item.arguments)
+            if route.handed:
+                self.client_calls += 1
+                return
             slot = Slot(route.item_id, route.output_index)
             pending = Pending(
                 route.name, route.call, slot, route.parallel, route.position, route.undecided

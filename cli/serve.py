@@ -10,14 +10,14 @@ import sys
 from collections.abc import Mapping
 from functools import partial
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
 from antiphon import __version__
 from antiphon.errors import AntiphonError, ConfigurationError
 from antiphon.models import prefer_fast
-from antiphon.provider import Provider, Rate, keys_from_environment, keys_from_file
+from antiphon.provider import DiskFiles, Provider, Rate, keys_from_environment, keys_from_file
 from antiphon.tools import CodeInterpreter
 
 from .endpoint import open_upstream, shown
@@ -29,6 +29,12 @@ from .server import Server
 
 KEYS = "ANTIPHON_API_KEYS"
 """The environment variable that holds keys: key:name,key2:name2."""
+
+SEAL_KEYS: Final = "ANTIPHON_SEAL_KEYS"
+"""The one that holds what compactions and encrypted reasoning are sealed with."""
+
+UPLOADS: Final = "antiphon-files"
+"""The folder of uploads beside a durable store."""
 
 STORE = "sqlite+aiosqlite:///antiphon.db"
 """Where responses are kept, if nothing else is said and the database's library is there."""
@@ -113,12 +119,15 @@ def _from_upstream(options: ServeOptions) -> Provider:
         where = anyio.run(partial(place, options.sandbox, own_code=False))
         _warn(where.notice)
         tools.append(CodeInterpreter(where.sandboxes))
+    store = _store(options.store)
     return Provider(
         models=[upstream.model(name) for name in options.models],
         upstream=None if options.models else upstream,
         tools=tools,
         api_keys=keys,
-        store=_store(options.store),
+        store=store,
+        files=DiskFiles(None if store == "memory://" else UPLOADS),
+        seal_keys=os.environ.get(SEAL_KEYS),
         rate=Rate(per_minute=options.rate, at_once=options.at_once),
     )
 
@@ -127,8 +136,11 @@ def _store(given: str | None) -> str:
     """Where responses are kept; which is said, if nobody else did."""
     if given is not None:
         return given
-    if all(find_spec(name) for name in ("sqlalchemy", "aiosqlite")):
-        _warn("note: responses are kept in ./antiphon.db; --store memory:// writes none")
+    if find_spec("sqlalchemy"):
+        _warn(
+            "note: responses are kept in ./antiphon.db and uploads in ./antiphon-files; "
+            "--store memory:// keeps none"
+        )
         return STORE
     _warn(
         "note: responses are kept in memory, until this ends: pip install 'antiphon[server]' "

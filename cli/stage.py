@@ -19,13 +19,15 @@ import anyio
 from antiphon.agents import Agent, Runnable, Setting, Workflow
 from antiphon.items import Created, CreateResponse, Event, Ids
 from antiphon.models import ModelRequest
-from antiphon.tools import HostedTool, Offer
+from antiphon.tools import HostedTool, Lists, Offer
 
 from .asked import Asked, Key, Looking
+from .part import Part, positions_in
 from .recorded import RecordedRun
 from .run_file import Take, Told
 from .score import Score
-from .stand_in import Part, StandIn, StandInHost, StandInTool, positions_in
+from .stand_in import StandIn, StandInHost, offer_of
+from .stand_in_listing import StandInLister
 from .target import runner_of
 
 PATIENCE: Final = 20.0
@@ -168,7 +170,9 @@ class Stage:
         if self._live:
             return tool
         if isinstance(tool, Offer):
-            return StandInTool(tool, part)
+            return offer_of(tool, part)
+        if isinstance(tool, Lists):
+            return StandInLister(tool, part)
         return StandInHost(tool, part) if isinstance(tool, HostedTool) else tool
 
     def _serving(self, runnable: Runnable[Any]) -> Serve:

@@ -242,7 +242,8 @@ def _computer(item: ComputerCall, call_id: str) -> tuple[Lowered, ...]:
 
 def _custom(item: CustomToolCall, call_id: str) -> tuple[Lowered, ...]:
     arguments = _text({"input": item.input})
-    return (FunctionCall(call_id=item.call_id, name=item.name, arguments=arguments),)
+    name = tool_name(item.namespace, item.name) if item.namespace else item.name
+    return (FunctionCall(call_id=item.call_id, name=name, arguments=arguments),)
 
 
 def _output(item: Any, call_id: str) -> tuple[Lowered, ...]:

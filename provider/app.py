@@ -24,7 +24,7 @@ from antiphon.tools import HostedTool, Offer, Price
 from .admit import MAX_ITEMS
 from .auth import KeyLookup, Keys
 from .background import LEASE, Background
-from .catalogue import Catalogue, Upstream
+from .catalogue import Catalogue, Served, Upstream
 from .compact import Compact
 from .conversations import ConversationsApi
 from .cors import crossing
@@ -131,16 +131,9 @@ class Provider:
     ) -> None:
         _whole(max_body=max_body, max_items=max_items, max_turns=max_turns)
         _positive(body_seconds=body_seconds, keep_alive=keep_alive, lease_seconds=lease_seconds)
-        catalogue = Catalogue(
-            models=_checked(models, Model, "models"),
-            agents=_checked(agents, Agent, "agents"),
-            workflows=_checked(workflows, Workflow, "workflows"),
-            upstream=upstream,
-            tools=_tools(tools),
-            default_tools=_definitions(default_tools),
-            max_turns=max_turns,
-            prices=dict(prices or {}),
-        )
+        served = _served(models, agents, workflows)
+        more = _definitions(default_tools)
+        catalogue = Catalogue(served, upstream, _tools(tools), more, max_turns, dict(prices or {}))
         self._keys = Keys(api_keys)
         self._tools = tools
         self._desk = Desk(
@@ -306,6 +299,16 @@ def _spoken(dialect: Dialect | None) -> Dialect | None:
             f"dialect: expected one of {', '.join(get_args(Dialect))}, got {dialect!r}"
         )
     return dialect
+
+
+def _served(
+    models: Sequence[Model], agents: Sequence[Agent[Any]], workflows: Sequence[Workflow[Any]]
+) -> Sequence[Served]:
+    return [
+        *_checked(models, Model, "models"),
+        *_checked(agents, Agent, "agents"),
+        *_checked(workflows, Workflow, "workflows"),
+    ]
 
 
 def _checked(given: Sequence[Any], kind: type[Any], what: str) -> Sequence[Any]:

@@ -52,9 +52,7 @@ class Catalogue:
     """Models, agents and workflows by name, in one namespace.
 
     Args:
-        models: Models that requests may name.
-        agents: Agents, each served as a model of its name.
-        workflows: Workflows, likewise.
+        served: Models, agents and workflows, each under its name.
         upstream: Where names that are none of these lead.
         tools: What the provider can run for any model.
         max_turns: Samplings of a model after which its run ends incomplete.
@@ -67,10 +65,7 @@ class Catalogue:
 
     def __init__(
         self,
-        *,
-        models: Iterable[Model],
-        agents: Iterable[Agent[Any]],
-        workflows: Iterable[Workflow[Any]],
+        served: Iterable[Served],
         upstream: Upstream | None,
         tools: Sequence[Offer | HostedTool],
         default_tools: Sequence[ToolDefinition],
@@ -83,7 +78,7 @@ class Catalogue:
         self._upstream = upstream
         self._tools = [*tools, InlineAgents(self)]
         self._named: dict[str, Served] = {}
-        for one in (*models, *agents, *workflows):
+        for one in served:
             if one.name in self._named:
                 raise ConfigurationError(
                     f"two models, agents or workflows are named {one.name!r}: rename one"

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from antiphon.agents import Delegate, Setting, function_of
+from antiphon.agents import Delegate, Setting, form_of, function_of
 from antiphon.errors import RequestError
 from antiphon.items import (
     AgentTool,
@@ -48,7 +48,8 @@ class InlineAgents:
         """
         agent = cast("AgentTool", definition)
         for position, tool in enumerate(agent.tools):
-            if isinstance(tool, FunctionTool | NamespaceTool | CustomTool):
+            mine = isinstance(tool, FunctionTool | NamespaceTool | CustomTool)
+            if mine or form_of(tool) is not None:
                 raise RequestError(
                     f"tools[{position}].type: expected a tool that runs here, got a {tool.type}, "
                     "which the client runs: an agent inside a request cannot wait for the client",

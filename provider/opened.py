@@ -140,7 +140,5 @@ async def reopened(
     # What was approved may have run: the words only say which calls have no receipt yet.
     words = [Word(answer) for answer in answers(request.items)]
     private = desk.private_urls
-    whole = replace(
-        setting, history=before, approvals=consent, words=words, private_urls=private
-    )
+    whole = replace(setting, history=before, approvals=consent, words=words, private_urls=private)
     return desk.catalogue.serve(readable, whole)

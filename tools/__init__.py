@@ -48,6 +48,8 @@ from .image_generation import (
 )
 from .mcp import MCPServers as MCPServers
 from .mcp_server import MCPServer as MCPServer
+from .partial import StringField as StringField, StringsField as StringsField
+from .result import misfit as misfit
 from .shell import Shell as Shell
 from .tool import Tool as Tool, tool as tool
 from .web_search import Search as Search, WebSearch as WebSearch

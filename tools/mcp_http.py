@@ -148,7 +148,13 @@ class Guard(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if self._url.query and not request.url.query and request.url.path == self._url.path:
-            request.url = request.url.copy_with(query=self._url.query)
+            request = httpx2.Request(  # a new one: the client logs its own afterwards
+                request.method,
+                request.url.copy_with(query=self._url.query),
+                headers=request.headers,
+                stream=request.stream,
+                extensions=request.extensions,
+            )
         try:
             answer = await self._inner.handle_async_request(request)
             if _kind(answer).startswith(_EVENTS):

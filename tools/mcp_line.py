@@ -14,11 +14,11 @@ import logging
 import math
 from collections.abc import AsyncGenerator, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from .mcp_way import Traffic, Watch, Way, status_of, told_of
+from .mcp_way import Traffic, Watch, Way, leaf, status_of, told_of
 
 if TYPE_CHECKING:
     from mcp.client import Client
@@ -116,8 +116,9 @@ class Line:
         self._news = anyio.Event()
 
     def _hung_up(self) -> None:
-        self._over = True
-        self._tell()
+        if self._client is not None:  # before that it may have been one of several attempts
+            self._over = True
+            self._tell()
 
     def _others(self) -> None:
         self.changed = True
@@ -131,6 +132,8 @@ class Line:
                 async with AsyncExitStack() as stack:
                     watch = Watch(self._hung_up, self._others)
                     client, self._traffic = await self._way.enter(stack, watch)
+                    if self._traffic is not None and self._traffic.over:
+                        raise Unreachable("it hung up")
                     self._scope.deadline = math.inf
                     self._client = client
                     self._ready.set()
@@ -138,8 +141,12 @@ class Line:
             if self._client is None:
                 self._fault = Unreachable(f"it was not there within {self._connect:g} seconds")
         except Exception as error:
-            first = _leaf(error)
-            self._fault = Unreachable(words(first), status_of(first))
+            first = leaf(error)
+            self._fault = (
+                first
+                if isinstance(first, Unreachable)
+                else Unreachable(words(first), status_of(first))
+            )
             log.info("a session with an MCP server ended: %s", type(first).__name__)
         finally:
             self._over = True
@@ -174,13 +181,6 @@ class Line:
                     self._others()
         except (ListenNotSupportedError, SubscriptionLost, MCPError, TimeoutError):
             return
-
-
-def _leaf(error: BaseException) -> BaseException:
-    """The first cause in a group of errors."""
-    if isinstance(error, BaseExceptionGroup):
-        return _leaf(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
-    return error
 
 
 def words(error: BaseException) -> str:

@@ -75,10 +75,12 @@ class Traffic:
 
     Attributes:
         unasked: How many came since our last request.
+        over: Whether the server hung up.
     """
 
     def __init__(self, ended: Callable[[], None]) -> None:
         self.unasked: int = 0
+        self.over: bool = False
         self.messages: Any = None
         self._ended = ended
 
@@ -92,12 +94,12 @@ class Traffic:
 
     async def __anext__(self) -> Any:
         self.unasked += 1
-        if self.unasked > FLOOD:
-            self._ended()
-            raise StopAsyncIteration
         try:
+            if self.unasked > FLOOD:
+                raise StopAsyncIteration
             return await self.messages.__anext__()
         except BaseException:
+            self.over = True
             self._ended()
             raise
 
@@ -238,7 +240,6 @@ class Address:
         import httpx2
         from mcp.client.sse import sse_client
         from mcp.client.streamable_http import streamable_http_client
-        from mcp.shared.exceptions import MCPError
 
         from .mcp_http import http_client
 
@@ -262,8 +263,8 @@ class Address:
                 client, traffic = await _carried(trying, stream, watch)
                 stack.push_async_exit(trying.pop_all())
                 return client, traffic
-        except MCPError as error:
-            if status_of(error) not in _OLD:
+        except Exception as error:  # which left through task groups, and is in groups itself
+            if status_of(leaf(error)) not in _OLD:
                 raise
 
         def factory(
@@ -276,6 +277,13 @@ class Address:
         return await _carried(
             stack, sse_client(bare, httpx_client_factory=factory), watch, mode="legacy"
         )
+
+
+def leaf(error: BaseException) -> BaseException:
+    """The first cause in a group of errors."""
+    if isinstance(error, BaseExceptionGroup):
+        return leaf(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
+    return error
 
 
 def status_of(error: Any) -> int | None:

@@ -1,5 +1,6 @@
 """The hosted tool `mcp` over HTTP: listing, calling, streams, filters, and several revisions."""
 
+import json
 from typing import Any
 
 import pytest
@@ -238,10 +239,17 @@ async def test_images_go_to_clients_that_opted_in_and_back_again(serving: Serve)
         content=[{"type": "image", "data": "aGVsbG8=", "mimeType": "image/png"}]
     )
     with serving(stranger) as base:
-        app = provider(LOOK, "ok", "again")
+        app = provider(LOOK, "ok", LOOK, "ok", "again", "and again")
         body = {"model": "m", "input": "go", "tools": [mcp(base)]}
         plain = await post(app, mcp(base))
-        opted = await exchange(app, {**body, "stream": False}, headers=EXTENDED)
+        opted = json.loads((await exchange(app, body, headers=EXTENDED)).body)
+        await post(app, mcp(base), input=plain["output"])
+        await post(app, mcp(base), input=opted["output"], store=False)
         await app.aclose()
     assert "antiphon:content" not in one(plain, "mcp_call")
-    assert opted.status == 200
+    (shown,) = one(opted, "mcp_call")["antiphon:content"]
+    assert shown["image_url"] == "data:image/png;base64,aGVsbG8="
+    model: Any = app._desk.catalogue.find("m")  # pyright: ignore[reportPrivateUsage]
+    read = [item for each in model.requests for item in each.items if hasattr(item, "output")]
+    assert len(read) == 4
+    assert all(item.output[0].image_url == shown["image_url"] for item in read)

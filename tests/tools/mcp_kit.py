@@ -65,6 +65,7 @@ class Desk:
         self.begun.set()
         try:
             await anyio.sleep_forever()
+            return "never"
         finally:
             self.cancelled.set()
 

@@ -9,7 +9,7 @@ import anyio
 
 from antiphon.tools import search as kept
 
-OWNER = "alice"
+OWNER = "local"
 PATIENCE = 60.0
 START = 1_700_000_000
 
@@ -30,7 +30,7 @@ class Held:
 
 
 class Files:
-    """Files of `alice`, by their ids."""
+    """Files of the owner, by their ids."""
 
     def __init__(self) -> None:
         self.data: dict[str, bytes] = {}

@@ -145,6 +145,7 @@ class Library:
             EmbedderError: A store has vectors, and the query cannot be made one.
         """
         check_queries(queries)
+        self.wake()
         stores = await self.stores(store_ids, principal=principal)
         ranking = ranking or Ranking()
         best: dict[int, float] = {}

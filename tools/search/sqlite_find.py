@@ -62,12 +62,14 @@ def by_words(
     if not size:
         return [], 0.0
     counted = {term: frequencies.of(rows, store, term, size) for term in terms(text)}
-    weight = sum(_weight(number, size) for number in counted.values())
     here = [term for term, number in counted.items() if number]
+    if not here:
+        return [], 0.0
+    # A term that no passage has weighs as those of the query that some have: its own weight would
+    # be the highest of all, and nothing could outweigh a misspelt word.
+    weight = sum(_weight(counted[term], size) for term in here) * len(counted) / len(here)
     rare = [term for term in here if counted[term] <= size * _COMMON]
     asked = rare if rare and size >= _LARGE else here
-    if not asked:
-        return [], weight
     condition, arguments = passing(store, wanted)
     found = rows.execute(
         f"SELECT rowid, -bm25(words_{store}) AS score FROM words_{store}"

@@ -110,13 +110,13 @@ class StoreVectors:
         return found
 
 
-def _within(files: Any, allowed: Any) -> Any:
+def _within(files: "NDArray[np.int64]", allowed: "NDArray[np.int64]") -> "NDArray[np.bool_]":
     """Which of these numbers are among the allowed, which are sorted."""
     import numpy as np
 
     if not len(allowed):
         return np.zeros(len(files), bool)
-    at: Any = np.minimum(np.searchsorted(allowed, files), len(allowed) - 1)
+    at = np.searchsorted(allowed, files).clip(max=len(allowed) - 1)
     return allowed[at] == files
 
 
