@@ -81,7 +81,7 @@ def test_a_file_of_keys_that_others_can_read_is_refused(antiphon: Run) -> None:
 def test_responses_outlive_the_server_by_default(upstream: str) -> None:
     with serve("--upstream", upstream) as server:
         made = ask(server).json()["id"]
-        assert stopped(server).startswith("note: responses are kept in ./antiphon.db;")
+        assert stopped(server).startswith("note: responses are kept in ./antiphon.db and")
     assert Path("antiphon.db").stat().st_mode & 0o077 == 0
     with serve("--upstream", upstream) as server:
         assert httpx2.get(f"{server.url}/responses/{made}", timeout=20).json()["id"] == made
@@ -100,7 +100,7 @@ def test_without_the_database_s_library_it_is_said_that_memory_is_used(
     (tmp_path / "sitecustomize.py").write_text(
         "import importlib.util as u\nfind = u.find_spec\n"
         "def lacking(name, *a):\n"
-        "    return None if name in ('aiosqlite', 'websockets', 'wsproto') else find(name, *a)\n"
+        "    return None if name in ('sqlalchemy', 'websockets', 'wsproto') else find(name, *a)\n"
         "u.find_spec = lacking\n"
     )
     with serve("--upstream", upstream, variables={"PYTHONPATH": str(tmp_path)}) as server:
