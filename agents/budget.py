@@ -165,7 +165,7 @@ class Timer:
             yield self._scope
 
 
-async def in_time(source: AsyncGenerator[Event, None], timer: Timer) -> AsyncGenerator[Event, None]:
+def in_time(source: AsyncGenerator[Event, None], timer: Timer) -> AsyncGenerator[Event, None]:
     """The events of a run while its budgets have time left; it is stopped when they have none.
 
     The run then works in a task of its own, so that the clock stops it and nothing else. Without
@@ -174,11 +174,10 @@ async def in_time(source: AsyncGenerator[Event, None], timer: Timer) -> AsyncGen
     Raises:
         TimeUp: There was no time left before the end.
     """
-    if not timer.needed:
-        async with aclosing(source):
-            async for event in source:
-                yield event
-        return
+    return _timed(source, timer) if timer.needed else source
+
+
+async def _timed(source: AsyncGenerator[Event, None], timer: Timer) -> AsyncGenerator[Event, None]:
     send, receive = anyio.create_memory_object_stream[Event](math.inf)
     room = anyio.Semaphore(_AHEAD, fast_acquire=True)
 

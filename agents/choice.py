@@ -110,6 +110,8 @@ def _names(menu: Menu, ref: ToolRef, param: str, *, lenient: bool = False) -> li
         found = [ref.type]
     else:
         found = menu.by_type.get(ref.type, [])
+        if ref.type == "custom":
+            found = [name for name in found if name == ref.name]
     if not found and not lenient:
         what = ref.name or label or ref.type
         raise RequestError(

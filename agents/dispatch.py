@@ -25,8 +25,12 @@ AT_ONCE: Final = 128
 """Calls of one turn that run at the same time; the others wait their turn."""
 
 
-async def dispatch(calls: Sequence[Pending]) -> AsyncGenerator[Event, None]:
+def dispatch(calls: Sequence[Pending]) -> AsyncGenerator[Event, None]:
     """Run the calls; events as they happen, each under its own output index."""
+    return _one(calls[0]) if len(calls) == 1 else _all(calls)
+
+
+async def _all(calls: Sequence[Pending]) -> AsyncGenerator[Event, None]:
     for group in _groups(calls):
         running = _one(group[0]) if len(group) == 1 else _together(group)
         async with aclosing(running):
