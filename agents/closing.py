@@ -26,6 +26,8 @@ from antiphon.items import (
     ReasoningText,
     Refusal,
     RefusalDone,
+    ShellCall,
+    ShellCommandDone,
     SummaryDone,
     SummaryPartDone,
     SummaryText,
@@ -88,6 +90,10 @@ def _written(draft: Draft, item: Item, item_id: str, index: int) -> Iterator[Eve
         yield CodeDone(**at, code=item.code or "")
     elif isinstance(item, CustomToolCall) and "input" not in draft.closed:
         yield CustomInputDone(**at, input=item.input)
+    elif isinstance(item, ShellCall):
+        for number, command in enumerate(item.action.commands):
+            if f"commands[{number}]" not in draft.closed:
+                yield ShellCommandDone(**at, command_index=number, command=command)
 
 
 def _closed_inside(draft: Draft, reason: str) -> Item:

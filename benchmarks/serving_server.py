@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from starlette.applications import Starlette
@@ -25,10 +25,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from antiphon.cli.server import Server
 from antiphon.models import FunctionCall, ModelRequest, Text, model
 from antiphon.provider import Provider
 from antiphon.tools import tool
+
+if TYPE_CHECKING:
+    from cli.server import Server
+else:
+    from antiphon.cli.server import Server
 
 HERTZ = 10.0
 TURNS = 4

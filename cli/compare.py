@@ -14,9 +14,6 @@ from typing import Any, Final, cast
 
 from antiphon.items import (
     AgentCall,
-    ArgumentsDelta,
-    CodeDelta,
-    CodeOutputDelta,
     Event,
     ItemEvent,
     Json,
@@ -30,7 +27,6 @@ _TIMES: Final = frozenset({"sequence_number", "created_at", "completed_at"})
 _IDS: Final = frozenset(
     {"id", "item_id", "call_id", "container_id", "approval_request_id", "continues", "awaiting"}
 )
-_FRAGMENTS: Final = (ArgumentsDelta, CodeDelta, CodeOutputDelta)
 _NOTHING: Final = object()
 
 
@@ -71,11 +67,12 @@ class Comparison:
 
     Args:
         stopped: Whether the replay was stopped, so that what is missing at its end does not count.
-        fragments: Whether it counts in how many pieces things came.
+        live: Whether tools really ran: then it does not count in how many pieces things came, nor
+            in which containers.
     """
 
     stopped: bool
-    fragments: bool = True
+    live: bool = False
     _then: dict[str, str] = field(default_factory=dict[str, str], init=False)
     _now: dict[str, str] = field(default_factory=dict[str, str], init=False)
 
@@ -107,7 +104,7 @@ class Comparison:
         inside = (*path, one)
         cut = one.child is not None and one.child.cut is not None
         first, second = one.events, other.events
-        if not self.fragments:
+        if self.live:
             first, second = _joined(first), _joined(second)
         yield from self._lane(first, second, inside, lax=lax or cut)
         if one.child is not None and other.child is not None:
@@ -149,7 +146,7 @@ class Comparison:
         if isinstance(one, dict) and isinstance(other, dict):
             first, second = cast("Json", one), cast("Json", other)
             for name in [*first, *(each for each in second if each not in first)]:
-                if name not in _TIMES:
+                if name not in _TIMES and not (self.live and name == "container_id"):
                     step = f"{path}.{name}" if path else name
                     yield from self._values(
                         first.get(name, _NOTHING), second.get(name, _NOTHING), step, name
@@ -220,20 +217,25 @@ def _key(one: RecordedItem) -> tuple[str, Any] | None:
 
 
 def _joined(lane: Sequence[Told]) -> list[Told]:
-    """The same events with fragments of one kind that follow each other in one."""
+    """The same events with fragments of one thing that follow each other in one."""
     joined: list[Told] = []
     for told in lane:
-        event, last = told.event, joined[-1].event if joined else None
-        if isinstance(event, _FRAGMENTS) and isinstance(last, type(event)) and _same(last, event):
-            whole = event.model_copy(update={"delta": f"{last.delta}{event.delta}"})
-            joined[-1] = Told(joined[-1].position, joined[-1].t, whole)
-        else:
+        last = joined[-1] if joined else None
+        delta, before = _delta(told.event), last and _delta(last.event)
+        if last is None or delta is None or before is None or delta[1] != before[1]:
             joined.append(told)
+        else:
+            whole = told.event.model_copy(update={"delta": before[0] + delta[0]})
+            joined[-1] = Told(last.position, last.t, whole)
     return joined
 
 
-def _same(one: Event, other: Event) -> bool:
-    return getattr(one, "stream", None) == getattr(other, "stream", None)
+def _delta(event: Event) -> tuple[str, Json] | None:
+    """The fragment that an event tells, and of what it is one."""
+    delta = getattr(event, "delta", None)
+    if not isinstance(delta, str):
+        return None
+    return delta, event.model_dump(mode="json", exclude={"delta", "sequence_number", "logprobs"})
 
 
 def _begun(run: RecordedRun) -> list[Told]:

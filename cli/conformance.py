@@ -5,13 +5,13 @@ Above: `entry`. Below: the conformance kit of providers. Not here: any rule.
 
 import json
 import os
-from importlib import import_module
 from typing import Any, Final
 
 import anyio
 from rich.markup import escape
 
 from antiphon.errors import ConfigurationError
+from antiphon.testing.provider import Examination
 
 from .conformance_parser import ConformanceOptions
 from .paper import Paper
@@ -89,10 +89,8 @@ class _Printed:
             self._paper.line(f"{_INDENT}see: {result.source}", style="dim")
 
 
-def _examination(options: ConformanceOptions) -> Any:
-    # By name: the chart of rooms in tests/test_house.py does not let `cli` import `testing` yet.
-    kit = import_module("antiphon.testing.provider")
-    return kit.Examination(
+def _examination(options: ConformanceOptions) -> Examination:
+    return Examination(
         options.url,
         model=options.model,
         api_key=_key(options.api_key_env),

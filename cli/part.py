@@ -75,8 +75,12 @@ class Part:
         self._left: Usage | None = run.usage
         self._used = used
         self._known = {key_of(one): one for one in run.items}
-        spoken = spoken_in(run, self.native)
-        self._unspoken = [one for one in run.items if one not in spoken]
+        said = {one.index for one in spoken_in(run, self.native)}
+        self._unspoken = [one for one in run.items if one.index not in said]
+        self._outputs: dict[str | None, list[RecordedItem]] = {}
+        for one in self._unspoken:
+            if (one.item.type or "").endswith("_call_output"):
+                self._outputs.setdefault(_call_id(one), []).append(one)
         self._inside = [one for one in run.items if one.child is not None]
 
     async def next(self, agent: str, key: Key | None) -> tuple[list[tuple[int, Event]], Event]:
@@ -102,7 +106,7 @@ class Part:
         went_on = number + 1 < len(self._turns) or self._ran(turn)
         whole = RecordedRun() if went_on else self.run
         usage = self._last_usage(number) if key is None else self._used.get(key)
-        return spoken(turn, self.native), ending_of(whole, usage=usage)
+        return spoken(turn, self.native, whole=went_on), ending_of(whole, usage=usage)
 
     def _last_usage(self, number: int) -> Usage | None:
         """The tokens of a turn that was not watched. Their sum is known: it is the last turn's."""
@@ -145,13 +149,7 @@ class Part:
 
     def added_by(self, call: RecordedItem) -> list[RecordedItem]:
         """The items that a call added while it ran: its output, where that is an item."""
-        call_id = getattr(call.item, "call_id", None)
-        return [
-            one
-            for one in self._unspoken
-            if (one.item.type or "").endswith("_call_output")
-            and getattr(one.item, "call_id", None) == call_id
-        ]
+        return self._outputs.get(_call_id(call) or "", [])
 
     def inside(self, agent: str, given: Sequence[Item]) -> RecordedRun | None:
         """The run inside this one that begins now: of this agent, and with these words if one
@@ -169,7 +167,13 @@ class Part:
     def _ran(self, turn: Turn) -> bool:
         """Whether calls of this turn were run, so that the model had ended it."""
         calls = [one for one in turn.items if _is_call(one, self.native)]
-        return any(one.status in ("completed", "failed") or _running(one) for one in calls)
+        return any(one.status in ("completed", "failed") or self._ran_at_all(one) for one in calls)
+
+    def _ran_at_all(self, one: RecordedItem) -> bool:
+        """Whether anything was told of a call since it began to run, but that it was closed."""
+        told = (each.event for each in one.events if each is not one.done)
+        inside = one.child is not None or bool(self.added_by(one))
+        return inside or any(is_running(event) for event in told)
 
     def _silent(self) -> bool:
         """Whether the model may have been asked once more, and said nothing that is an item."""
@@ -187,12 +191,16 @@ class Part:
 def positions_in(run: RecordedRun, *, live: bool) -> Iterator[int]:
     """The positions at which stand-ins speak in a run, and in the runs inside it."""
     for turn in turns_of(run):
-        yield from (position for position, _ in spoken(turn, frozenset()))
+        yield from (position for position, _ in spoken(turn, frozenset(), whole=True))
     for one in run.items:
         if one.child is not None:
             yield from positions_in(one.child, live=live)
         elif not live and _is_call(one, frozenset()) and _is_given(one):
             yield from (told.position for told in one.events if is_running(told.event))
+
+
+def _call_id(one: RecordedItem) -> str | None:
+    return getattr(one.item, "call_id", None)
 
 
 def _is_given(one: RecordedItem) -> bool:
@@ -205,12 +213,6 @@ def _is_given(one: RecordedItem) -> bool:
 
 def _is_call(one: RecordedItem, native: frozenset[str]) -> bool:
     return is_run_here(one.item, native)
-
-
-def _running(one: RecordedItem) -> bool:
-    """Whether anything was told of a call since it began to run, but that it was closed."""
-    told = (each.event for each in one.events if each is not one.done)
-    return one.child is not None or any(is_running(event) for event in told)
 
 
 def is_running(event: Event) -> bool:

@@ -136,7 +136,9 @@ def tree_of(told: Iterable[Told], *, whole: bool = False) -> RecordedRun:
         if isinstance(event, AgentEvent):
             child = Told(each.position, each.t, event.event)
             inside.setdefault(event.output_index, []).append(child)
-        elif isinstance(event, ItemEvent | Within):
+        elif isinstance(event, ItemEvent | Within) and (
+            isinstance(event, ItemEvent) or event.output_index in places
+        ):
             _place(run, places, event).events.append(each)
         else:
             run.events.append(each)
@@ -154,8 +156,6 @@ def tree_of(told: Iterable[Told], *, whole: bool = False) -> RecordedRun:
 def _place(run: RecordedRun, places: dict[int, RecordedItem], event: Any) -> RecordedItem:
     index: int = event.output_index
     if index not in places:
-        if not isinstance(event, ItemEvent):
-            raise ValueError(f"item {index} was never added")
         places[index] = RecordedItem(index, event.item)
         run.items.append(places[index])
     return places[index]

@@ -63,9 +63,7 @@ async def _replay(options: ReplayOptions, target: Target, take: Take, paper: Pap
             with anyio.CancelScope(shield=True):
                 await target.aclose()
     now = tree_of(stage.came)
-    comparison = Comparison(
-        stopped=stage.over and stage.reason is None, fragments=not options.live_tools
-    )
+    comparison = Comparison(stopped=stage.over and stage.reason is None, live=options.live_tools)
     found = comparison.first(then, now)
     return _Report(paper, take, then, stage).tell(found, now, comparison)
 
@@ -91,8 +89,6 @@ class _Report:
             self._paper.line("")
         if found is not None:
             self._diverged(found, now, comparison)
-            return False
-        if asked is not None:
             return False
         self._paper.line(f"identical: {self._events()}", style="green")
         if self._then.cut == "cancelled":

@@ -127,7 +127,7 @@ def _from_upstream(options: ServeOptions) -> Provider:
         api_keys=keys,
         store=store,
         files=DiskFiles(None if store == "memory://" else UPLOADS),
-        seal_keys=os.environ.get(SEAL_KEYS),
+        seal_keys=os.environ.get(SEAL_KEYS) or None,
         rate=Rate(per_minute=options.rate, at_once=options.at_once),
     )
 

@@ -43,14 +43,19 @@ _WRITTEN: Final = frozenset({"antiphon:tool_call", "mcp_call", "code_interpreter
 """Calls whose events tell what the model writes, and when it is whole."""
 
 
-def spoken(turn: Turn, native: frozenset[str]) -> list[tuple[int, Event]]:
+def spoken(turn: Turn, native: frozenset[str], *, whole: bool) -> list[tuple[int, Event]]:
     """The events of the model's own that came to be this turn, each with the position of what was
     told of it; each is new.
+
+    Args:
+        turn: What came of it.
+        native: Types of tools that the model runs itself.
+        whole: Whether the model ended it; else calls that were closed for it stay unfinished.
     """
     said: list[tuple[int, Event]] = []
     for one in turn.items:
         asked = isinstance(one.item, ApprovalRequest | McpApprovalRequest)
-        said += _call(one) if asked or is_run_here(one.item, native) else _words(one)
+        said += _call(one, whole=whole) if asked or is_run_here(one.item, native) else _words(one)
     said.sort(key=lambda each: each[0])  # what stands at one place stays in order
     return said
 
@@ -113,7 +118,7 @@ def fresh(event: Event) -> Event:
     return new
 
 
-def _call(one: RecordedItem) -> Iterator[tuple[int, Event]]:
+def _call(one: RecordedItem, *, whole: bool) -> Iterator[tuple[int, Event]]:
     """A call that was run here, as the function call that the model made."""
     name, arguments = function_of(one.item)
     place = one.added.position
@@ -123,13 +128,13 @@ def _call(one: RecordedItem) -> Iterator[tuple[int, Event]]:
     for told in deltas:
         assert isinstance(told.event, ArgumentsDelta)
         yield told.position, _fragment(one, told.event.delta)
-    whole = [told for told in one.events if isinstance(told.event, ArgumentsDone | CodeDone)]
-    if one.item.type in _WRITTEN and not whole and one.done is None:
+    ready = [told for told in one.events if isinstance(told.event, ArgumentsDone | CodeDone)]
+    if one.item.type in _WRITTEN and not ready and one.done is None:
         return  # the model was writing when the recording broke off
-    place = max([place, *(told.position for told in (*deltas, *whole))])
+    place = max([place, *(told.position for told in (*deltas, *ready))])
     if not deltas and arguments:
         yield place, _fragment(one, arguments)
-    status = "incomplete" if one.status == "incomplete" else "completed"
+    status = "incomplete" if one.status == "incomplete" and not whole else "completed"
     done = call.model_copy(update={"arguments": arguments, "status": status})
     yield place, ItemDone(output_index=one.index, item=done)
 

@@ -167,13 +167,12 @@ class Stage:
         inner = runner_of(tool)
         if inner is not None:
             return replace(tool, serve=self._serving(inner))
-        if self._live:
-            return tool
         if isinstance(tool, Offer):
-            return offer_of(tool, part)
+            return offer_of(tool, part, live=self._live)
         if isinstance(tool, Lists):
-            return StandInLister(tool, part)
-        return StandInHost(tool, part) if isinstance(tool, HostedTool) else tool
+            return tool if self._live else StandInLister(tool, part)
+        hosted = isinstance(tool, HostedTool)
+        return StandInHost(tool, part, live=self._live) if hosted else tool
 
     def _serving(self, runnable: Runnable[Any]) -> Serve:
         def serve(request: CreateResponse, setting: Setting) -> AsyncGenerator[Event, None]:

@@ -6,7 +6,7 @@ knows what comes next.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from antiphon.items import (
     Completed,
@@ -25,6 +25,9 @@ from .asked import Key
 from .part import Part, is_running
 from .recorded import RecordedItem
 from .speech import fresh
+
+_WHOLE: Final = frozenset({"antiphon:tool_call", "mcp_call"})
+"""Items that hold the arguments as the model wrote them, whatever came of the call."""
 
 
 class StandIn:
@@ -73,9 +76,11 @@ class StandInTool:
     Args:
         offer: The real one; its calls are begun, and never run.
         part: The run in which it is called.
+        live: Run them all the same, where it is known with what arguments.
     """
 
-    def __init__(self, offer: Offer, part: Part) -> None:
+    def __init__(self, offer: Offer, part: Part, *, live: bool = False) -> None:
+        self._live = live
         self._offer = offer
         self._part = part
         self.function = offer.function
@@ -89,6 +94,8 @@ class StandInTool:
         """A call opens."""
         one = self._part.begun(call, self.item_type)
         real = self._offer.begin(call, slot, scope)
+        if self._live and (one is None or one.item.type in _WHOLE or one.status == "completed"):
+            return real
         if one is not None and one.item.type == self.item_type:
             return Given(one, slot, self._part, real)
         return Unknown(real, call.name, self._part)
@@ -106,15 +113,17 @@ class StandInAsking(StandInTool):
         return True
 
 
-def offer_of(offer: Offer, part: Part) -> Offer:
+def offer_of(offer: Offer, part: Part, *, live: bool = False) -> Offer:
     """The stand-in of an offer."""
-    return (StandInAsking if isinstance(offer, Asks) else StandInTool)(offer, part)
+    kind = StandInAsking if isinstance(offer, Asks) else StandInTool
+    return kind(offer, part, live=live)
 
 
 class StandInHost:
     """A hosted tool whose offers are stand-ins."""
 
-    def __init__(self, tool: HostedTool, part: Part) -> None:
+    def __init__(self, tool: HostedTool, part: Part, *, live: bool = False) -> None:
+        self._live = live
         self._tool = tool
         self._part = part
         self.type: str = tool.type
@@ -124,7 +133,8 @@ class StandInHost:
 
     def offers(self, definition: Any, scope: Scope) -> Sequence[Offer]:
         """What the real one puts on the menu."""
-        return [offer_of(each, self._part) for each in self._tool.offers(definition, scope)]
+        offers = self._tool.offers(definition, scope)
+        return [offer_of(each, self._part, live=self._live) for each in offers]
 
     async def aclose(self) -> None:
         """The real one is closed by whoever made it."""
@@ -168,7 +178,7 @@ class Given:
             await self._part.score.reach(position)
             yield event
             self._part.score.tell(position)
-        if self._one.done is None or self._one.status == "incomplete":
+        if self._one.done is None:
             await self._part.stop(None)
 
     def refuse(self, reason: str) -> Iterable[Event]:

@@ -60,11 +60,12 @@ def find_target(spec: str) -> Target:
     module, path, found = look_up(spec, "agent")
     if not isinstance(found, Runnable):
         there = [name for name, value in vars(module).items() if isinstance(value, Runnable)]
-        held = f"it holds {', '.join(there)}" if there else "it holds none"
+        cure = f"write {path} = Agent(...) there, outside of any function"
+        if there:
+            cure = f"it holds {', '.join(there)}: say {module.__name__}:{there[0]}"
         raise ConfigurationError(
             f"expected an Agent or a Workflow named {path!r} in {where(module)}; "
-            f"got {'nothing' if found is None else type(found).__name__}; {held}: "
-            f"say {module.__name__}:{there[0] if there else path}"
+            f"got {'nothing' if found is None else type(found).__name__}: {cure}"
         )
     runnable = cast("Runnable[Any]", found)
     return Target(f"{module.__name__}:{path}", runnable, tuple(_reached(module, runnable)))

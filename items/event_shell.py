@@ -16,8 +16,12 @@ from .wire import Maybe, Wire
 
 
 class ShellEvent(Within):
-    """An event about one command of a shell call, or about its output."""
+    """An event about one command of a shell call, or about its output.
 
+    OpenAI's own leave the item's id out of those about commands.
+    """
+
+    item_id: str = ""
     command_index: int
 
 

@@ -33,7 +33,12 @@ from .event import (
     TextDelta,
     TextDone,
 )
-from .event_shell import ShellCommandDone, ShellOutputDone
+from .event_shell import (
+    ShellCommandAdded,
+    ShellCommandDelta,
+    ShellCommandDone,
+    ShellOutputDone,
+)
 from .item import Item
 from .part import OutputText, Part, ReasoningText, Refusal, SummaryText
 from .response import Response
@@ -67,7 +72,7 @@ class Passage:
 class Draft:
     """One item in the making: what was added, and what has been said since."""
 
-    __slots__ = ("added", "child", "closed", "fields", "parts", "summary", "whole")
+    __slots__ = ("added", "child", "closed", "commands", "fields", "parts", "summary", "whole")
 
     def __init__(self, added: Item) -> None:
         self.added: Item = added
@@ -76,6 +81,7 @@ class Draft:
         self.summary: dict[int, Passage] = {}
         self.fields: dict[str, list[str]] = {}
         self.closed: set[str] = set()
+        self.commands: dict[int, list[str]] = {}
         self.child: Fold | None = None
 
     def item(self) -> Item:
@@ -89,6 +95,9 @@ class Draft:
             said["summary"] = [self.summary[index].finished() for index in sorted(self.summary)]
         if self.child is not None:
             said["output"] = self.child.output
+        if self.commands and isinstance(self.added, ShellCall):
+            commands = ["".join(self.commands[index]) for index in sorted(self.commands)]
+            said["action"] = self.added.action.model_copy(update={"commands": commands})
         return self.added.model_copy(update=said) if said else self.added
 
     def passage(self, index: int, kind: type[Any]) -> Passage:
@@ -233,12 +242,19 @@ def _whole_field(field: str) -> Handler:
     return handler
 
 
-def _shell_command(fold: Fold, event: ShellCommandDone) -> None:
+def _shell_begins(fold: Fold, event: ShellCommandAdded) -> None:
+    fold.drafts[event.output_index].commands[event.command_index] = [event.command]
+
+
+def _shell_writes(fold: Fold, event: ShellCommandDelta) -> None:
+    commands = fold.drafts[event.output_index].commands
+    commands.setdefault(event.command_index, []).append(event.delta)
+
+
+def _shell_written(fold: Fold, event: ShellCommandDone) -> None:
     draft = fold.drafts[event.output_index]
-    if isinstance(draft.added, ShellCall):
-        action = draft.added.action
-        action = action.model_copy(update={"commands": [*action.commands, event.command]})
-        draft.added = draft.added.model_copy(update={"action": action})
+    draft.commands[event.command_index] = [event.command]
+    draft.closed.add(f"commands[{event.command_index}]")
 
 
 def _shell_output(fold: Fold, event: ShellOutputDone) -> None:
@@ -271,7 +287,9 @@ _HANDLERS: dict[type[Event], Handler] = {
     CodeDone: _whole_field("code"),
     CustomInputDelta: _more_field("input"),
     CustomInputDone: _whole_field("input"),
-    ShellCommandDone: _shell_command,
+    ShellCommandAdded: _shell_begins,
+    ShellCommandDelta: _shell_writes,
+    ShellCommandDone: _shell_written,
     ShellOutputDone: _shell_output,
 }
 for _kind in ResponseEvent.__subclasses__():

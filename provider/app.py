@@ -5,9 +5,10 @@ It mounts into any Starlette or FastAPI application at any path. Below: `door` (
 """
 
 import logging
+import math
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Final, Protocol, get_args
+from typing import Any, Final, Protocol, cast, get_args
 
 import anyio
 from pydantic import TypeAdapter, ValidationError
@@ -139,7 +140,7 @@ class Provider:
         self._desk = Desk(
             catalogue=catalogue,
             store=store_of(store),
-            files=files or DiskFiles(),
+            files=_files(files),
             seal=Seal(seal_keys),
             store_by_default=store_by_default,
             private_urls=private_urls,
@@ -156,7 +157,7 @@ class Provider:
             max_items=max_items,
             body_seconds=body_seconds,
             keep_alive=keep_alive,
-            throttle=Throttle(rate or Rate()),
+            throttle=Throttle(_rate(rate)),
         )
         self._endpoints = _endpoints(self._desk, self._background, manner)
         self._draining = False
@@ -281,6 +282,20 @@ def _unready(reason: str) -> JSONResponse:
     return JSONResponse({"status": "unavailable", "reason": reason}, 503)
 
 
+def _files(given: FileStore | None) -> FileStore:
+    if given is not None and not hasattr(given, "upload"):
+        raise ConfigurationError(
+            f"files: expected a FileStore, got {given!r}: DiskFiles(folder) keeps them in a folder"
+        )
+    return given or DiskFiles()
+
+
+def _rate(given: Rate | None) -> Rate:
+    if given is not None and not isinstance(given, Rate):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"rate: expected Rate(at_once=..., per_minute=...), got {given!r}")
+    return given or Rate()
+
+
 def _whole(**limits: object) -> None:
     for name, value in limits.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -289,7 +304,8 @@ def _whole(**limits: object) -> None:
 
 def _positive(**seconds: object) -> None:
     for name, value in seconds.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        wrong = isinstance(value, bool) or not isinstance(value, int | float)
+        if wrong or not 0 < cast("float", value) < math.inf:
             raise ConfigurationError(f"{name}: expected seconds above 0, got {value!r}")
 
 

@@ -42,6 +42,9 @@ log: logging.Logger = logging.getLogger("antiphon.provider")
 LEASE: Final = 30.0
 """Seconds for which a job is its maker's, unless the maker says that it lives."""
 
+HEARD: Final = 5.0
+"""Seconds within which a maker hears, at most, that somebody elsewhere wants the end."""
+
 AT_ONCE: Final = 256
 """Jobs that run at the same time in this process; others are queued."""
 
@@ -161,7 +164,7 @@ class Background:
                 with anyio.move_on_after(POLL):
                     await news.wait()
 
-    async def cancel(self, record: Record, *, seconds: float = 10.0) -> None:
+    async def cancel(self, record: Record, *, seconds: float = 3 * HEARD) -> None:
         """Stop a job, wherever it is made, and wait for its end; a job that ended stays so."""
         response_id, principal = record.response.id, record.principal
         if not await self._desk.store.ask_cancel(response_id, principal=principal):
@@ -226,7 +229,7 @@ class Background:
 
     async def _made(self, making: Making) -> None:
         try:
-            await making.run(self._room, every=self._lease / 3)
+            await making.run(self._room, every=min(self._lease / 3, HEARD))
         except Exception:
             log.exception("background response %s could not be kept", making.record.response.id)
         finally:

@@ -32,8 +32,11 @@ class Rate:
     def __post_init__(self) -> None:
         for name in ("at_once", "per_minute"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or value < 1):
-                raise ConfigurationError(f"rate: {name}: expected a number from 1, got {value!r}")
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if value is not None and not (whole and value >= 1):
+                raise ConfigurationError(
+                    f"rate: {name}: expected a whole number from 1, got {value!r}"
+                )
 
 
 @dataclass(slots=True)

@@ -171,7 +171,7 @@ def _checked(keys: str | Sequence[str]) -> list[str]:
     if not found or any(len(key) < MIN_KEY for key in found):
         got = f"one of {min(len(key) for key in found)}" if found else "none"
         raise ConfigurationError(
-            f"seal keys: expected secrets of at least {MIN_KEY} characters, got {got}: make one "
+            f"seal_keys: expected secrets of at least {MIN_KEY} characters, got {got}: make one "
             'with: python -c "import secrets; print(secrets.token_urlsafe(48))"'
         )
     return found

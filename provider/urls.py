@@ -38,7 +38,8 @@ def check_url(url: str, param: str) -> None:
         )
     if _private(host):
         raise RequestError(
-            f"{param}: {host!r} is a private address: send the content as a data URL",
+            f"{param}: {host!r} is a private address, and this provider reaches none: name a "
+            "public one, or send content as a data URL",
             param=param,
             code="private_url",
         )

@@ -33,6 +33,16 @@ SAYS: dict[str, list[str]] = {
         "data: [DONE]",
         "ITEMS! ARE! THE! ONLY! STATE!",
     ],
+    "web_researcher": [
+        "search: completed\nopen_page: completed\n",
+        "A return costs 6.50 euros ([shop.example](https://shop.example/costs)).",
+        "- costs: https://shop.example/costs\n- packing: https://shop.example/packing\n",
+    ],
+    "mcp_files": [
+        'May it erase {"name":"teapots"}?',
+        'read {"name":"teapots"} -> A teapot with a broken spout, of 1951.',
+        'erase {"name":"teapots"} -> failed',
+    ],
     "serve_ollama": ['mcp_call: stock {"article":"lamp"} -> 7', "message: Yes, 7 lamps."],
 }
 

@@ -12,8 +12,8 @@ SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]
 
 # What each room may import, beside itself and antiphon.errors.
 ROOMS: dict[str, set[str]] = {
-    "testing": {"cli", "provider", "agents", "tools", "models", "sandboxes", "items"},
-    "cli": {"provider", "agents", "tools", "models", "sandboxes", "items"},
+    "testing": {"provider", "agents", "tools", "models", "sandboxes", "items"},
+    "cli": {"testing", "provider", "agents", "tools", "models", "sandboxes", "items"},
     "provider": {"agents", "tools", "models", "items"},
     "agents": {"tools", "models", "items"},
     "tools": {"sandboxes", "items"},
@@ -75,6 +75,9 @@ def test_every_room_has_a_door_for_checkers(room: str) -> None:
 @pytest.mark.parametrize("room", ROOMS)
 def test_rooms_import_downwards_and_through_doors(room: str) -> None:
     allowed = {f"antiphon.{name}" for name in ROOMS[room]} | {"antiphon.errors", "antiphon"}
+    for name in ROOMS[room]:  # a room of several doors is entered by one of them
+        inner = (ROOT / "antiphon" / name).glob("[!_]*.pyi")
+        allowed |= {f"antiphon.{name}.{door.stem}" for door in inner}
     for path in files(room):
         inside = {f"antiphon.{room}"} if room == "testing" else set[str]()
         ours = {name for name in imports(path) if name.split(".")[0] in {"antiphon", *ROOMS}}

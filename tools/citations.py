@@ -25,6 +25,8 @@ BEGUN: Final = re.compile(
 )
 """What may become a marker, at the end of a text that goes on."""
 
+_MOST: Final = 10_000_000
+
 LONGEST: Final = 320
 """Characters of the longest marker, with room to spare."""
 
@@ -88,7 +90,7 @@ class Citations:
             annotate: Makes the annotation on where that stands.
         """
         numbers = numbers_of(marker)
-        if len(numbers) == 1:
+        if len(numbers) == 1 and numbers[0] < _MOST:  # a client may have made it up
             self._known.setdefault(numbers[0], Citation(text, annotate))
 
     def find(self, number: int) -> Citation | None:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     import httpx2
 
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
+_ODD: Final = re.compile(r"[\x00-\x20\x7f\\]")
+"""Clients disagree about these: some skip them, some end the host there, some read on."""
+
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]{0,8192}")
 _OURS: Final = frozenset(
     {
@@ -173,13 +176,23 @@ def _checked(url: str, *, allowed: bool) -> str:
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        good = good and _ODD.search(url) is None
     except ValueError:
         good = False
-    if not good or len(url) > 8192:
+    if not good or len(url) > 8192 or not _can_be_sent(url):
         raise RequestError(
             "server_url: expected an http(s) URL", param="server_url", code="invalid_url"
         )
     return url
+
+
+def _can_be_sent(url: str) -> bool:
+    import httpx2
+
+    try:
+        return bool(httpx2.URL(url).host)
+    except (httpx2.InvalidURL, UnicodeError):
+        return False
 
 
 def _headers(definition: McpServerTool) -> dict[str, str]:

@@ -82,6 +82,8 @@ def _says(content: Sequence[Any], structured: Any) -> bool:
     only: object = None
     if isinstance(structured, dict) and len(fields := cast("dict[str, object]", structured)) == 1:
         only = fields.get("result")
+    if only == [block.text for block in content if block.type == "text"]:
+        return True
     for block in content:
         if block.type != "text":
             continue

@@ -66,6 +66,7 @@ class MCPServer:
             self._policy = policy_of(allowed_tools, require_approval)
         except RequestError as error:
             raise ConfigurationError(f"MCPServer({label!r}): {error.message}") from None
+        self._allowed = allowed_tools
         self._timeout = timeout
         self._way = way
         self._lines = Lines(connect=min(CONNECT_SECONDS, timeout), idle=idle)
@@ -236,7 +237,8 @@ class MCPServer:
         asked = policy_of(definition.allowed_tools, definition.require_approval)
         label = definition.server_label
         about = definition.server_description
-        mark = digest(list(self._way.place), label, definition.allowed_tools)
+        filters = (self._allowed, definition.allowed_tools)
+        mark = digest(list(self._way.place), label, *filters)
         return McpListing(Source(label, self._link(), (asked, self._policy), mark, about), scope)
 
     def _link(self) -> Link:

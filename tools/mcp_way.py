@@ -30,6 +30,9 @@ FLOOD: Final = 20_000
 FAULT: Final = -32000
 """JSON-RPC's code of what went wrong below JSON-RPC."""
 
+_KEY: Final = 16
+"""Characters from which on a value is taken for a key."""
+
 _OLD: Final = frozenset({400, 404, 405, 406, 410, 415, 501})
 """What a server of the first revision (two endpoints, HTTP+SSE) answers to a POST."""
 
@@ -176,7 +179,7 @@ class Program:
     @property
     def secrets(self) -> Sequence[str]:
         """The values of its own variables: keys are given so."""
-        return [value for value in self.env.values() if len(value) >= 16]
+        return [value for value in self.env.values() if len(value) >= _KEY]
 
     @property
     def place(self) -> Sequence[str]:
@@ -218,14 +221,17 @@ class Address:
 
     @property
     def secrets(self) -> Sequence[str]:
-        """Every header's value, with and without its scheme, and what the URL holds."""
+        """The token and the password; of other headers and the URL's query what is long enough
+        to be a key, and no word that a server may say by itself.
+        """
         import httpx2
 
         url = httpx2.URL(self.url)
-        found = [part for value in self.headers.values() for part in (value, value.split(" ")[-1])]
-        found.append(url.userinfo.decode())
-        found += [value for _, value in url.params.multi_items()]
-        return [each for each in found if each]
+        token = self.headers.get("authorization", "")
+        found = [token, token.split(" ")[-1], url.userinfo.decode().partition(":")[2]]
+        others = [value for name, value in self.headers.items() if name != "authorization"]
+        others += [value for _, value in url.params.multi_items()]
+        return [each for each in (*found, *(one for one in others if len(one) >= _KEY)) if each]
 
     @property
     def place(self) -> Sequence[str]:

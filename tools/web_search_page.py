@@ -21,7 +21,6 @@ from antiphon.errors import ConfigurationError, ToolFailed
 
 from .text import clean
 from .web_search_address import in_domains, is_public
-from .web_search_text import text_of_html
 
 if TYPE_CHECKING:
     import httpx2
@@ -183,6 +182,8 @@ class PageFetcher:
         text = clean(data.decode(_charset(rest, data), "replace"))
         if kind not in _HTML:
             return WebPage(url, "", text.strip())
+        from .web_search_text import text_of_html  # brings html's 2,231 entities along
+
         read = partial(text_of_html, text, base=url)
         title, body = await anyio.to_thread.run_sync(read, abandon_on_cancel=True)
         return WebPage(url, title, body)

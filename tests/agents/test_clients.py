@@ -299,7 +299,7 @@ async def test_what_runs_here_runs_before_the_client_gets_its_calls() -> None:
     model = ScriptedModel([calls])
     events = await play(asked(tools=[PATCH, *own("weather")]), model, [weather])
     output = end_of(events).output
-    assert sorted(item.type for item in output) == ["antiphon:tool_call", "apply_patch_call"]
+    assert sorted(str(item.type) for item in output) == ["antiphon:tool_call", "apply_patch_call"]
     assert end_of(events).status == "completed"
     added = [event.output_index for event in events if isinstance(event, ItemAdded)]
     assert added == sorted(added)
@@ -317,9 +317,13 @@ async def test_such_a_tool_can_be_demanded_by_its_type() -> None:
     events = await play(asked(tools=[PATCH, NOTE], tool_choice=choice), model)
     assert isinstance(end_of(events).output[0], ApplyPatchCall)
     choice = {"type": "custom", "name": "note"}
-    model = ScriptedModel([FunctionCall("note", {"input": "x"})])
-    events = await play(asked(tools=[PATCH, NOTE], tool_choice=choice), model)
-    assert isinstance(end_of(events).output[0], CustomToolCall)
+    calls = [FunctionCall("sums", {"input": "1"}), FunctionCall("note", {"input": "x"})]
+    model = ScriptedModel(calls)
+    events = await play(asked(tools=[SUMS, NOTE], tool_choice=choice), model)
+    assert [item.type for item in end_of(events).output] == [
+        "antiphon:tool_call",
+        "custom_tool_call",
+    ]
 
 
 async def test_a_shell_with_a_container_runs_here_and_a_local_one_at_the_client() -> None:

@@ -12,7 +12,10 @@ import pytest
 
 from antiphon.items import Event, Response, fold, parse_event
 
+from .kit import Outcome, Run
+
 Write: TypeAlias = Callable[..., str]
+Changed: TypeAlias = Callable[..., Outcome]
 
 PRELUDE = """
 import anyio
@@ -56,6 +59,23 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     sys.path[:] = path
     for name in written:
         sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def changed(antiphon: Run, write: Write) -> Changed:
+    """Record a run of a module's agent, change the module's text, and replay."""
+
+    def replay(source: str, *changes: tuple[str, str], live: bool = False) -> Outcome:
+        name = write(source)
+        ran = antiphon("run", name, "go", "--record", "run.jsonl", "--quiet")
+        assert ran.code in (0, 1, 3), ran.err
+        for before, after in changes:
+            assert before in source, before
+            source = source.replace(before, after)
+        write(source, instead_of=name)
+        return antiphon("replay", "run.jsonl", *(["--live-tools"] if live else []))
+
+    return replay
 
 
 def module(**names: Any) -> str:

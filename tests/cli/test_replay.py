@@ -6,8 +6,8 @@ from typing import TypeAlias
 
 import pytest
 
-from .kit import Outcome, Run
-from .runs import Write, lines, write as write
+from .kit import Run
+from .runs import Changed, Write, changed as changed, lines, write as write
 
 GUIDE = """
 @tool
@@ -37,24 +37,6 @@ def record(antiphon: Run, write: Write) -> Record:
         return module
 
     return run
-
-
-@pytest.fixture
-def changed(antiphon: Run, record: Record, write: Write) -> Callable[..., Outcome]:
-    """Record a module, change its text, and replay."""
-
-    def replay(source: str, *changes: tuple[str, str], name: str = "agent", live: bool = False):
-        module = record(source, name=name)
-        for before, after in changes:
-            assert before in source, before
-            source = source.replace(before, after)
-        write(source, instead_of=module)
-        return antiphon("replay", "run.jsonl", *(["--live-tools"] if live else []))
-
-    return replay
-
-
-Changed: TypeAlias = Callable[..., Outcome]
 
 
 def test_a_run_replays_without_asking_its_model_or_running_its_tools(changed: Changed) -> None:
@@ -282,19 +264,3 @@ agent = Agent(name="one", tools=[turn], model=ScriptedModel([
     assert changed(source, live=True).code == 0
     ran = changed(source, ("@tool\nasync def turn", "@tool(parallel=False)\nasync def turn"))
     assert ran.code == 0, ran.out  # when they run is a matter of time
-
-
-def test_code_replays_as_it_ran_and_runs_again_with_live_tools(changed: Changed) -> None:
-    source = """
-from antiphon.sandboxes import LocalSandboxes
-agent = Agent(name="one", tools=[CodeInterpreter(LocalSandboxes())], model=ScriptedModel([
-    [FunctionCall("code_interpreter", {"code": "for n in range(3):\\n  print(n)\\n6 * 7"})],
-    [Text("42")],
-], fragment=5))
-"""
-    ran = changed(source, live=True)
-    assert ran.code == 0, ran.out
-    ran = changed(source, ("LocalSandboxes())", "LocalSandboxes(), timeout=7)"))
-    assert "tool code_interpreter" in ran.out  # its description says how long a call may take
-    assert "events are the same" in ran.out
-    assert ran.code == 1

@@ -1,31 +1,9 @@
 """`antiphon replay` of runs inside runs: sub-agents, workflows, handoffs, approvals."""
 
-from collections.abc import Callable
-from typing import TypeAlias
-
 import pytest
 
 from .kit import Outcome, Run
-from .runs import Write, lines, write as write
-
-Changed: TypeAlias = Callable[..., Outcome]
-
-
-@pytest.fixture
-def changed(antiphon: Run, write: Write) -> Changed:
-    """Record a run of a module, change the module's text, and replay."""
-
-    def replay(source: str, *changes: tuple[str, str], live: bool = False) -> Outcome:
-        name = write(source)
-        ran = antiphon("run", name, "go", "--record", "run.jsonl", "--quiet")
-        assert ran.code in (0, 1, 3), ran.err
-        for before, after in changes:
-            assert before in source, before
-            source = source.replace(before, after)
-        write(source, instead_of=name)
-        return antiphon("replay", "run.jsonl", *(["--live-tools"] if live else []))
-
-    return replay
+from .runs import Changed, Write, changed as changed, lines, write as write
 
 
 def places(ran: Outcome) -> str:

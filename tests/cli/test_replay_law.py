@@ -5,17 +5,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from antiphon.agents import Agent
 from antiphon.cli import main
 from antiphon.items import FunctionTool
 from tests.laws.kit import Hesitant
 from tests.laws.paper import kit
-from tests.laws.scripts import BREAKS, FRAGMENTS, LAW, Script, scripted, scripts
+from tests.laws.scripts import BREAKS, FRAGMENTS, LAW as EACH, Script, scripted, scripts
 
 from .runs import folded, lines, module
 
+LAW = settings(EACH, max_examples=40)
 ASK = FunctionTool(name="ask", parameters={"type": "object", "properties": {}}, strict=None)
 
 

@@ -123,9 +123,9 @@ def test_what_cannot_be_is_refused_before_anything_runs(
     [
         ("nowhere_at_all", "there is no module 'nowhere_at_all'"),
         ("nowhere.py", "expected module:agent, such as nowhere:agent for nowhere.py"),
-        ("{}:other", "got nothing; it holds agent: say {}:agent"),
-        ("{}:weather", "got Tool; it holds agent"),
-        ("json", "got nothing; it holds none"),
+        ("{}:other", "got nothing: it holds agent: say {}:agent"),
+        ("{}:weather", "got Tool: it holds agent"),
+        ("json", "got nothing: write agent = Agent(...) there"),
     ],
 )
 def test_a_target_that_cannot_be_run_is_named_with_what_can(

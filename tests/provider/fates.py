@@ -74,7 +74,10 @@ def part(name: str, given: Body, why: str, *, chat: str | None = None) -> Row:
 
 def left_out(kind: str, **fields: Any) -> Row:
     """A tool type without a backend."""
-    why = "no backend: left out of the model's menu and logged; a 400 if `tool_choice` demands it"
+    why = (
+        "run here where the Provider has that tool; where not, left out of the model's menu and "
+        "logged; a 400 if `tool_choice` demands it"
+    )
     return Row(f"tools: {kind}", "echoed", why, {"tools": [{"type": kind, **fields}]}, "tools.0")
 
 
@@ -90,7 +93,11 @@ TEXT_FORM: Body = {"type": "json_schema", "name": "x", "schema": SCHEMA, "strict
 CHAT_IMAGE = "messages.0.content.0.image_url"
 
 FATES: list[Row] = [
-    honoured("model", "who answers; 404 for an unknown name", f"{HERE}::test_model"),
+    honoured(
+        "model",
+        "who answers; 404 for an unknown name (an upstream's own word on it fails the response)",
+        f"{HERE}::test_model",
+    ),
     honoured(
         "input",
         "a text, or items of any type; 20,000 with their parts (`max_items`)",
@@ -192,7 +199,11 @@ FATES: list[Row] = [
     left_out("web_search"),
     left_out("image_generation"),
     left_out("shell"),
-    left_out("custom", name="patch"),
+    honoured(
+        "tools: custom, local_shell, apply_patch, computer, computer_use_preview",
+        "the client's own calls, as items of these types; texts are held to their grammars",
+        "test_client_tools.py::test_a_client_gets_its_call_and_gives_its_output_back",
+    ),
     honoured(
         "tool_choice",
         "enforced when a call would be executed, whatever the model does",
@@ -266,7 +277,7 @@ FATES: list[Row] = [
     Row(
         "include: reasoning.encrypted_content",
         "passed",
-        "and left out of the answer without it",
+        "and sealed by the Provider for its client; left out of the answer without it",
         {"include": ["reasoning.encrypted_content"]},
         "include.0",
     ),
@@ -277,7 +288,7 @@ FATES: list[Row] = [
         {"include": ["message.output_text.logprobs"]},
         "include.0",
     ),
-    echoed("truncation", "disabled", "nothing is ever dropped: what is too long fails"),
+    echoed("truncation", "disabled", "nothing is dropped: what is too long fails"),
     honoured(
         "truncation: auto",
         "where the model's server says that it is too long, the oldest turns are left out",

@@ -15,7 +15,7 @@ from antiphon.provider import Provider
 from antiphon.tools import MCPServer, MCPServers
 
 from .mcp_serving import TOOL, Stranger, desk, mcp, of_type, one, post, provider, text
-from .serving import Serve
+from .serving import BUILT_IN, Serve, inside
 
 pytestmark = pytest.mark.anyio
 
@@ -156,8 +156,6 @@ async def test_what_cannot_be_looked_at_again_does_not_run(serving: Serve) -> No
 
 
 async def test_another_principal_cannot_approve(serving: Serve) -> None:
-    from .serving import inside
-
     with serving(Stranger()) as base:
         app = provider(LOOK, LOOK, api_keys={"a": "alice", "b": "bob"})
         body: dict[str, Any] = {"model": "m", "input": "go", "tools": [asking(base)]}
@@ -251,11 +249,10 @@ async def test_a_sub_agent_s_request_is_shown_by_the_run_around_it() -> None:
         tools=[server],
     )
     outer = ScriptedModel([[FunctionCall("clerk", {"input": "erase a"})], "all done"], name="m")
-    app = Provider(models=[outer], tools=[inner.as_tool()])
-    tool = {"type": "mcp", "server_label": "antiphon", "connector_id": "antiphon"}
-    first = await post(app, tool)
+    app = Provider(models=[outer], tools=[inner.as_tool(description="Erases.")])
+    first = await post(app, BUILT_IN)
     request = one(first, "mcp_approval_request")
-    second = await post(app, tool, previous_response_id=first["id"], input=word(request["id"]))
+    second = await post(app, BUILT_IN, previous_response_id=first["id"], input=word(request["id"]))
     await app.aclose()
     await server.aclose()
     assert (request["server_label"], request["name"]) == ("desk", "erase")

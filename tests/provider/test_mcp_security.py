@@ -89,6 +89,17 @@ async def test_credentials_go_to_the_server_and_nowhere_else(
     assert "[redacted]" in repr(read)
 
 
+async def test_a_word_of_a_url_or_a_header_is_no_secret(serving: Serve) -> None:
+    stranger = Stranger()
+    stranger.answers["tools/call"] = text("the archive of engineering")
+    with serving(stranger) as base:
+        app = provider(LOOK, "ok")
+        tool = mcp(f"{base}/mcp?toolset=archive", headers={"X-Team": "engineering"})
+        response = await post(app, tool)
+        await app.aclose()
+    assert one(response, "mcp_call")["output"] == "the archive of engineering"
+
+
 async def test_sessions_are_not_shared_between_credentials(serving: Serve) -> None:
     stranger = Stranger()
     with serving(stranger) as base:

@@ -98,11 +98,11 @@ async def play(*turns: Any, tools: Sequence[Any], given: Any = "go", **options: 
         return [event async for event in agent.stream(given)]
 
 
-async def ask(model: Any, tools: Sequence[Any], given: Any = "go", **fields: Any) -> Response:
-    """The end of a request to a model."""
-    body = CreateResponse.model_validate({"model": "m", "input": given, **fields})
+async def ask(model: Any, here: Sequence[Any], **fields: Any) -> Response:
+    """The end of a request to a model; `here` is what can be run."""
+    body = CreateResponse.model_validate({"model": "m", "input": "go", **fields})
     with anyio.fail_after(PATIENCE):
-        events = [event async for event in loop(body, model=model, tools=tools, ids=Ids(seed=1))]
+        events = [event async for event in loop(body, model=model, tools=here, ids=Ids(seed=1))]
     return end_of(events)
 
 

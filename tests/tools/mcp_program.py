@@ -3,6 +3,7 @@
 import os
 import sys
 
+import anyio
 from mcp.server import MCPServer
 
 server = MCPServer("program")
@@ -24,6 +25,13 @@ def who() -> str:
 def key() -> str:
     """What it was given to get in."""
     return os.environ.get("DESK_KEY", "nothing")
+
+
+@server.tool()
+async def wait() -> str:
+    """Never ends."""
+    await anyio.sleep_forever()
+    return "never"
 
 
 @server.tool()

@@ -36,7 +36,9 @@ def asking(*queries: str) -> str:
 
 
 def wanted(**fields: Any) -> FileSearchTool:
-    return FileSearchTool(**{"vector_store_ids": ["vs_a"], **fields})
+    return FileSearchTool.model_validate(
+        {"type": "file_search", "vector_store_ids": ["vs_a"], **fields}
+    )
 
 
 def scope() -> Scope:

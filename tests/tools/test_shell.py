@@ -74,9 +74,12 @@ def items_of(events: list[Event]) -> tuple[ShellCall, ShellCallOutput]:
     assert isinstance(call, ShellCall) and isinstance(output, ShellCallOutput)
     assert call.call_id == output.call_id == "c"
     assert fold.drafts[ANEW].added.model_copy(update={"status": output.status}) == output
-    shown = fold.drafts[3].added
+    fold.drafts[3].whole = None
+    shown = fold.drafts[3].item()
     assert isinstance(shown, ShellCall)
-    assert shown.action.commands == call.action.commands
+    assert shown.action == call.action.model_copy(
+        update={"timeout_ms": None, "max_output_length": None}
+    )
     return call, output
 
 

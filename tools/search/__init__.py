@@ -21,7 +21,7 @@ from .engine import (
 from .filters import Filter as Filter, filter_of as filter_of, matches as matches
 from .ingest import Source as Source
 from .library import Found as Found, Library as Library, no_store as no_store
-from .rank import Ranking as Ranking, ranking_of as ranking_of
+from .rank import Ranking as Ranking, ranked as ranked, ranking_of as ranking_of
 from .reader.chunks import Chunk as Chunk
 from .readers import Readers as Readers
 from .sqlite import SqliteEngine as SqliteEngine

@@ -36,12 +36,14 @@ class Frequencies:
         """The number, or nearly."""
         key = (store, term)
         with self._turn:
-            known = self._known.get(key)
+            known = self._known.get(key) if size >= _LARGE else None
         if known is not None and abs(size - known[1]) * 20 <= known[1]:
             return min(known[0], size)
         (number,) = rows.execute(
             f"SELECT count(*) FROM words_{store} WHERE words_{store} MATCH ?", (term,)
         ).fetchone()
+        if not number or size < _LARGE:
+            return number  # soon another; and it costs nothing to count
         with self._turn:
             self._known[key] = (number, size)
             while len(self._known) > _KNOWN:

@@ -18,7 +18,7 @@ def windows(chunks: Sequence[Chunk], tokens: int) -> tuple[list[str], list[int]]
     texts: list[str] = []
     places: list[int] = []
     for place, chunk in enumerate(chunks):
-        head = f"{chunk.heading}\n" if chunk.heading else ""
+        head = chunk.whole[: -len(chunk.text)] if chunk.text else ""
         room = max(16, tokens - _tokens(head))
         for part in _parts(chunk.text, room):
             texts.append(head + part)

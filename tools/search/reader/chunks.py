@@ -37,12 +37,19 @@ class Chunk(NamedTuple):
     pages: tuple[int, int] | None
     lines: tuple[int, int] | None
 
+    @property
+    def whole(self) -> str:
+        """What an embedding model reads: the text under its headings, each said once."""
+        missing = [part for part in self.heading.split(" > ") if part and part not in self.text]
+        return "\n".join([*missing, self.text])
+
 
 class _Unit(NamedTuple):
     start: int
     end: int
     tokens: int
     opens: bool  # a heading begins here
+    page: bool  # a page does
 
 
 def chunks_of(document: Document, *, most: int, overlap: int) -> Iterator[Chunk]:
@@ -68,7 +75,7 @@ def _spans(units: list[_Unit], most: int, overlap: int) -> Iterator[tuple[int, i
     while first < len(units):
         last, tokens = first, 0
         while last < len(units) and (last == first or tokens + units[last].tokens <= most):
-            if units[last].opens and tokens * 2 >= most:
+            if (units[last].opens or units[last].page) and tokens * 2 >= most:
                 break
             tokens += units[last].tokens
             last += 1
@@ -91,7 +98,8 @@ def _units(document: Document, most: int) -> Iterator[_Unit]:
     """What is kept whole where it can be: paragraphs, blocks of code; else sentences, lines."""
     text = document.text
     opening = {offset for offset, _, _ in document.headings}
-    cuts = {0, len(text), *opening, *document.pages}
+    pages = set(document.pages)
+    cuts = {0, len(text), *opening, *pages}
     fences = [match.span() for match in _FENCE.finditer(text)]
     cuts.update(edge for span in fences for edge in span)
     starts = [start for start, _ in fences]
@@ -101,10 +109,10 @@ def _units(document: Document, most: int) -> Iterator[_Unit]:
             cuts.add(match.end())
     edges = sorted(cuts)
     for start, end in itertools.pairwise(edges):
-        opens = start in opening
+        opens, page = start in opening, start in pages
         for part_start, part_end in _parts(text, start, end, most):
-            yield _Unit(part_start, part_end, _tokens(text, part_start, part_end), opens)
-            opens = False
+            yield _Unit(part_start, part_end, _tokens(text, part_start, part_end), opens, page)
+            opens = page = False
 
 
 def _parts(text: str, start: int, end: int, most: int) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,138 @@
+"""Ingest: what was acknowledged is read, once, whatever happens to the process that reads it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import anyio
+import pytest
+
+from antiphon.tools import search as kept
+
+from .searching import OWNER, START, Files, Letters, chunks_of, fault_of, filled, settled, store_of
+
+pytestmark = pytest.mark.anyio
+
+DYING = """
+import sys, anyio
+from contextlib import asynccontextmanager
+from pathlib import Path
+from antiphon.tools import search as kept
+
+class Slow:
+    @property
+    async def chunks(self):
+        yield b"the words of a keel"
+
+class Source:
+    @asynccontextmanager
+    async def open(self, file_id, *, principal):
+        if file_id == "file-7":
+            print("here", flush=True)
+            await anyio.sleep_forever()
+        yield Slow()
+
+async def main():
+    library = kept.Library(Path(sys.argv[1]), lease=30.0, workers=2)
+    library.read_from(Source())
+    await library.engine.create(kept.VectorStore("vs_a", "local", "a", 1, 1))
+    files = [kept.Attachment(f"file-{at}", f"{at}.txt") for at in range(12)]
+    await library.engine.attach("vs_a", files, principal="local", at=1)
+    library.wake()
+    await anyio.sleep_forever()
+
+anyio.run(main)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
+async def test_after_kill_9_the_next_process_reads_all_that_was_acknowledged(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "search.db"
+    process = subprocess.Popen(  # noqa: ASYNC220  (it is waited for in a thread)
+        [sys.executable, "-c", DYING, str(path)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONSAFEPATH": "1"},
+    )
+    assert process.stdout is not None
+    with anyio.fail_after(60):
+        assert await anyio.to_thread.run_sync(process.stdout.readline) == b"here\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    later = time.time() + 31  # the claim of the dead has run out
+    library = kept.Library(path, clock=lambda: later)
+    source = Files()
+    source.data = {f"file-{at}": b"the words of a keel" for at in range(12)}
+    library.read_from(source)
+    before = await library.engine.store("vs_a", principal=OWNER)
+    assert before is not None and before.counts.total == 12 and before.counts.in_progress >= 1
+    library.wake()
+    store = await settled(library)
+    assert store.counts == kept.Counts(completed=12)
+    found = await library.search(["vs_a"], ["keel"], principal=OWNER, limit=50)
+    assert len({each.passage.file_id for each in found}) == len(found) == 12, "none lost or torn"
+    await library.aclose()
+
+
+async def test_a_file_over_which_processes_die_is_given_up() -> None:
+    library = kept.Library(clock=lambda: float(START))
+    await library.engine.create(store_of())
+    given = [kept.Attachment("file-x", "x.md")]
+    await library.engine.attach("vs_a", given, principal=OWNER, at=START)
+    for life in range(3):
+        assert await library.engine.claim(f"t{life}", now=START, until=START) is not None
+    library.read_from(Files())
+    library.wake()
+    await settled(library)
+    fault = await fault_of(library, "x")
+    assert fault.code == "server_error" and "3 processes died" in fault.message
+    await library.aclose()
+
+
+async def test_the_same_content_makes_no_second_embedding_call() -> None:
+    letters = Letters()
+    async with filled(
+        {"a.md": "A keel.", "b.md": "A keel.", "c.md": "An oak."}, embedder=letters
+    ) as library:
+        assert set(letters.asked) == {"A keel.", "An oak."}
+        asked = len(letters.asked)
+        await library.engine.create(store_of("b", model=library.model))
+        await library.engine.detach("vs_a", "file-a.md", principal=OWNER)
+        given = [kept.Attachment("file-a.md", "a.md")]
+        await library.engine.attach("vs_a", given, principal=OWNER, at=START)
+        library.wake()
+        await settled(library)
+        assert len(letters.asked) == asked, "expected the vectors to be remembered"
+        assert len(await chunks_of(library, "a.md")) == 1
+
+
+async def test_an_embedder_that_fails_fails_the_file_and_not_its_neighbours() -> None:
+    letters = Letters()
+    letters.broken = True
+    async with filled({"a.md": "A keel."}, embedder=letters) as library:
+        fault = await fault_of(library, "a.md")
+        assert (fault.code, "cannot be reached" in fault.message) == ("server_error", True)
+
+
+async def test_a_store_of_another_model_is_not_mixed_with_this_one(tmp_path: Path) -> None:
+    async with filled({"a.md": "A keel."}, embedder=Letters(), engine=tmp_path / "s.db"):
+        pass
+    library = kept.Library(tmp_path / "s.db", clock=lambda: float(START))
+    with pytest.raises(kept.EmbedderError, match="'letters', and here is None"):
+        await library.search(["vs_a"], ["keel"], principal=OWNER)
+    await library.aclose()
+
+
+async def test_a_long_passage_has_several_vectors_and_is_found_by_the_best() -> None:
+    letters = Letters()
+    text = "zzz " * 60 + "qqq " * 60 + "kkk " * 60
+    async with filled({"a.txt": text, "b.txt": "zqk " * 20}, embedder=letters) as library:
+        assert len(letters.asked) >= 4, "expected windows of 64 tokens"
+        none = kept.ranking_of({"ranker": "none"})
+        found = await library.search(["vs_a"], ["kkk kkk"], principal=OWNER, ranking=none)
+    assert found[0].passage.filename == "a.txt" and found[0].score > 0.9
