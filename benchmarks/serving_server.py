@@ -153,11 +153,20 @@ def _open() -> int | None:
         return None
 
 
+def _waited() -> float | None:
+    """Seconds that the main thread was ready to run and had no core, where the system tells."""
+    try:
+        return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
+    except OSError:
+        return None
+
+
 async def _held(tidy: bool) -> dict[str, Any]:
     if tidy:
         gc.collect()
     return {
         "cpu": time.process_time(),
+        "waited": _waited(),
         "memory": _memory(),
         "open": _open(),
         "tasks": len(asyncio.all_tasks()),

@@ -124,6 +124,7 @@ async def count(
         principal=sealing.principal,
         ids=desk.new_ids(),
         clock=desk.clock,
+        private_urls=desk.private_urls,
     )
     heard = await _heard(ear, drive(seat(asked, ear), setting))
     try:

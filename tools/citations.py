@@ -60,15 +60,24 @@ class Citations:
         awake: Whether the model's words are to be read for markers.
     """
 
-    __slots__ = ("_known", "awake")
+    __slots__ = ("_known", "_restorers", "awake")
 
     def __init__(self) -> None:
         self.awake: bool = False
         self._known: dict[int, Citation] = {}
+        self._restorers: list[Callable[[], None]] = []
 
-    def wake(self) -> None:
-        """A tool that cites may be called: from here on markers are looked for."""
+    def wake(self, restore: Callable[[], None] | None = None) -> None:
+        """A tool that cites may be called: from here on markers are looked for.
+
+        Args:
+            restore: Knows again (by `restore`) what items of the conversation say of markers. It
+                is called before any is minted, and when one is not known: a run that goes on in
+                another process has its items only after it began.
+        """
         self.awake = True
+        if restore is not None:
+            self._restorers.append(restore)
 
     def mint(self, text: str, annotate: Annotate) -> str:
         """A new marker, as the model is to write it.
@@ -77,6 +86,7 @@ class Citations:
             text: What the answer shows in its place.
             annotate: Makes the annotation on where that stands.
         """
+        self.refresh()
         number = max(self._known, default=0) + 1
         self._known[number] = Citation(text, annotate)
         return f"[cite:{number}]"
@@ -95,7 +105,14 @@ class Citations:
 
     def find(self, number: int) -> Citation | None:
         """What the marker of this number stands for; None if it was never minted."""
+        if number not in self._known:
+            self.refresh()
         return self._known.get(number)
+
+    def refresh(self) -> None:
+        """Know again what the conversation's items say of markers."""
+        for restore in self._restorers:
+            restore()
 
 
 def numbers_of(marker: str) -> list[int]:

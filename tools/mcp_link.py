@@ -4,6 +4,7 @@ A request is repeated on a new session only where it is certain that the server 
 Above: `mcp_source`, `mcp_call`. Below: `mcp_line` (sessions).
 """
 
+import functools
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
@@ -164,6 +165,14 @@ class Link:
         return Trouble(told(why), why)
 
 
+@functools.cache
+def _shape() -> TypeAdapter[Any]:
+    """What may come of a call; made once, since that takes longer than a call."""
+    from mcp_types import CallToolResult, InputRequiredResult
+
+    return TypeAdapter(CallToolResult | InputRequiredResult)
+
+
 async def _called(
     client: "Client", name: str, arguments: dict[str, Any], progress: "ProgressFnT"
 ) -> "CallToolResult":
@@ -176,14 +185,12 @@ async def _called(
         CallToolRequest,
         CallToolRequestParams,
         CallToolResult,
-        InputRequiredResult,
     )
 
-    shape: TypeAdapter[Any] = TypeAdapter(CallToolResult | InputRequiredResult)
     request = CallToolRequest(params=CallToolRequestParams(name=name, arguments=arguments))
 
     async def send() -> Any:
-        return await client.session.send_request(request, shape, progress_callback=progress)
+        return await client.session.send_request(request, _shape(), progress_callback=progress)
 
     try:
         result = await send()

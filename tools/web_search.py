@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeAlias, cast
 
 from antiphon.errors import ConfigurationError, RequestError
@@ -125,8 +126,7 @@ class WebSearch:
             live=live,
             citations=scope.citations,
         )
-        scope.citations.wake()
-        desk.restore(scope.items)
+        scope.citations.wake(partial(desk.restore, scope.items))
         return (WebSearchOffer(self._function(pages=opening is not None), desk, self._gate),)
 
     async def aclose(self) -> None:

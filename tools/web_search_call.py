@@ -79,10 +79,12 @@ class Desk:
     citations: Citations
     pages: dict[str, WebPage] = field(default_factory=dict[str, WebPage])
     markers: dict[str, str] = field(default_factory=dict[str, str])
+    read: int = 0
 
     def restore(self, items: Sequence[Item]) -> None:
-        """Know again the markers of what was found earlier in the conversation."""
-        for item in items:
+        """Know again the markers of what was found earlier; items that were read are not again."""
+        first, self.read = self.read, len(items)
+        for item in items[first:]:
             for found in (item.results or ()) if isinstance(item, WebSearchCall) else ():
                 url, marker, title = found.get("url"), found.get("cite"), found.get("title")
                 if isinstance(url, str) and isinstance(marker, str):
@@ -92,6 +94,7 @@ class Desk:
 
     def marker(self, url: str, title: str) -> str:
         """The marker of a page; the same one each time that it is found."""
+        self.citations.refresh()  # it may have one from earlier in the conversation
         if url not in self.markers:
             self.markers[url] = self.citations.mint(shown(url), _annotating(url, title))
         return self.markers[url]

@@ -15,6 +15,7 @@ from antiphon.items import (
     FunctionCall as FunctionCallItem,
     FunctionTool,
     Ids,
+    Item,
     ItemAdded,
     ItemDone,
     LogProb,
@@ -310,5 +311,15 @@ async def test_calls_of_two_turns_share_the_pages_of_the_request() -> None:
 
 
 def definition(data: dict[str, Any]) -> ToolDefinition:
-    (tool,) = asked(tools=[data]).tools or ()
-    return tool
+    return (asked(tools=[data]).tools or [])[0]
+
+
+async def test_a_run_that_goes_on_in_another_process_knows_what_it_had_found() -> None:
+    first = end_of(await answered(Text("See [cite:1].")))
+    items: list[Item] = []
+    scope = Scope(items=items)
+    TOOLS[0].offers(definition({"type": "web_search"}), scope)
+    items.extend(first.output)  # as they come, when the run was begun already
+    found = scope.citations.find(2)
+    assert found is not None and found.text == B
+    assert scope.citations.mint("", found.annotate) == "[cite:3]"

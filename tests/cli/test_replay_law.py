@@ -1,10 +1,13 @@
 """Any run, however it ends, replays as it was; and its run file folds to its response."""
 
 import json
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from antiphon.agents import Agent
@@ -69,6 +72,35 @@ def test_a_run_that_broke_off_replays_as_it_was(
         model = Hesitant(scripted(script, fragment), breaks=breaks, error=error)
         name = recorded(Agent(name="one", model=model, tools=[*kit(), ASK]), path)
         assert main(["replay", path, "--target", name]) == 0
+
+
+PLACES = st.tuples(st.sampled_from(["drop", "again", "swap"]), st.floats(0, 1), st.floats(0, 1))
+
+
+@LAW
+@given(script=scripts(), changes=st.lists(PLACES, min_size=1, max_size=3))
+def test_a_file_in_disorder_is_told_or_refused_and_breaks_nothing(
+    script: Script, changes: list[tuple[str, float, float]]
+) -> None:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("antiphon.cli.score.QUIET", 0.01)
+        patch.setattr("antiphon.cli.stage.PATIENCE", 0.01)
+        path = Path(folder, "run.jsonl")
+        name = recorded(Agent(name="one", model=scripted(script), tools=[*kit(), ASK]), str(path))
+        told = path.read_bytes().split(b"\n")[:-1]
+        for how, first, second in changes:
+            one, other = (1 + int(share * (len(told) - 2)) for share in (first, second))
+            if how == "drop":
+                del told[one]
+            elif how == "again":
+                told.insert(other, told[one])
+            else:
+                told[one], told[other] = told[other], told[one]
+        path.write_bytes(b"\n".join(told) + b"\n")
+        with redirect_stderr(StringIO()) as said:
+            assert main(["trace", str(path)]) in (0, 2)
+            assert main(["replay", str(path), "--target", name]) in (0, 1, 2)
+        assert "unexpected" not in said.getvalue()
 
 
 @LAW

@@ -196,7 +196,7 @@ async def test_one_label_stands_for_one_server() -> None:
         ({"connector_id": "x"}, "server_url"),
         ({"server_url": "ftp://x.example"}, "server_url"),
         ({"server_url": "https://"}, "server_url"),
-        ({"server_url": "https://xn--a.example/"}, "server_url"),
+        ({"server_url": "https://\u2603.\u2603\u2603/"}, "server_url"),
         ({"server_url": "https://x.example:99999/"}, "server_url"),
         ({"server_url": "https://x.example\\@127.0.0.1/"}, "server_url"),
         ({"allowed_tools": {"names": []}}, "allowed_tools.names"),

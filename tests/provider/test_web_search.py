@@ -87,7 +87,7 @@ def test_sources_and_results_come_to_those_who_ask_for_them(client: OpenAI) -> N
     response = client.responses.create(
         model="sailor", input="?", tools=[{"type": "web_search"}], include=include
     )
-    data = response.output[0].to_dict()
+    data: dict[str, Any] = response.output[0].to_dict()
     assert data["action"]["sources"] == [{"type": "url", "url": "https://sea.example/tides"}]
     assert data["results"][0]["text"] == "Twice a day."
 

@@ -5,6 +5,7 @@ import sys
 
 import anyio
 from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
 
 server = MCPServer("program")
 
@@ -28,8 +29,9 @@ def key() -> str:
 
 
 @server.tool()
-async def wait() -> str:
-    """Never ends."""
+async def wait(ctx: Context) -> str:
+    """Begins, and never ends."""
+    await ctx.report_progress(0, 1, "begun")
     await anyio.sleep_forever()
     return "never"
 

@@ -101,7 +101,12 @@ async def test_what_the_request_says_is_in_the_prompt_and_on_the_receipt() -> No
         seen.append(prompt)
         return b"\xff\xd8\xff"
 
-    fields: dict[str, Any] = {"size": "1024x1024", "quality": "low", "model": "m", "partial_images": 3}
+    fields: dict[str, Any] = {
+        "size": "1024x1024",
+        "quality": "low",
+        "model": "m",
+        "partial_images": 3,
+    }
     item = await made(look, **fields)
     assert seen[0] == "a fox"
     assert dict(seen[0].options) == {"size": "1024x1024", "quality": "low", "model": "m"}

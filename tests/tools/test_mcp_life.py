@@ -7,7 +7,7 @@ import anyio.lowlevel
 import pytest
 
 from antiphon.agents import Agent
-from antiphon.items import Event, McpApprovalRequest, McpCall, McpListTools
+from antiphon.items import Event, McpApprovalRequest, McpCall, McpListTools, ToolProgress
 from antiphon.models import FunctionCall, ScriptedModel
 from antiphon.tools import MCPServer
 
@@ -61,7 +61,7 @@ async def test_closing_a_server_fails_the_calls_that_are_on_their_way() -> None:
         async with anyio.create_task_group() as tasks:
             async for event in agent.stream("go"):
                 events.append(event)
-                if event.type == "response.mcp_call_arguments.done":
+                if isinstance(event, ToolProgress):
                     tasks.start_soon(server.aclose)
     assert end_of(events).status == "completed"
     assert call_of(end_of(events).output).status == "failed"

@@ -3,6 +3,7 @@
 import gzip
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import anyio
 import httpx2
@@ -18,7 +19,7 @@ HTML = {"content-type": "text/html; charset=utf-8"}
 
 
 def fetcher(
-    answer: Answer, *, addresses: Sequence[str] = ("93.184.216.34",), **options: int
+    answer: Answer, *, addresses: Sequence[str] = ("93.184.216.34",), **options: Any
 ) -> PageFetcher:
     """A fetcher of a made-up network, in which every name has these addresses."""
 
