@@ -28,7 +28,6 @@ from antiphon.items import (
 from .account import Account
 from .citations import Citations
 
-
 Asked: TypeAlias = ApprovalRequest | McpApprovalRequest
 """A call that waits for a person's word."""
 

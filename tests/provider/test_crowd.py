@@ -214,12 +214,12 @@ async def teller(request: ModelRequest) -> AsyncGenerator[Any, None]:
 
 
 async def test_readers_that_take_nothing_stop_no_other_stream() -> None:
-    said = 0
+    pieces, said = 10_000, 0
 
     @model("flood")
     async def flood(request: ModelRequest) -> AsyncGenerator[Any, None]:
         nonlocal said
-        while True:  # it never waits of itself
+        for _ in range(pieces):  # it never waits of itself
             said += 1
             yield Text("x" * 100)
 
@@ -236,7 +236,7 @@ async def test_readers_that_take_nothing_stop_no_other_stream() -> None:
         assert types(events_of(told.body)).count("response.output_text.delta") == 50
     stopped = said
     await exchange(app, {"model": "teller", "input": "x", "stream": True})
-    assert said == stopped, "a model goes on though nobody takes what it says"
+    assert said == stopped < MANY * pieces, "a model goes on though nobody takes what it says"
     await crowd.go()
 
 

@@ -3,8 +3,10 @@
 Above: `tools.FileSearch` and the provider's endpoints. Below: `engine`, `rank`, `embed`, `ingest`.
 """
 
+import shutil
 import tempfile
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,10 +67,11 @@ class Library:
     ) -> None:
         if embedder is not None:
             need_numpy()
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._cleanup: Callable[[], object] | None = None
         if engine is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="antiphon-search-")
-            engine = Path(self._folder.name) / "search.db"
+            folder = tempfile.mkdtemp(prefix="antiphon-search-")
+            self._cleanup = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            engine = Path(folder) / "search.db"
         self.engine: Engine = (
             SqliteEngine(Path(engine)) if isinstance(engine, str | Path) else engine
         )
@@ -186,9 +189,8 @@ class Library:
     async def aclose(self) -> None:
         """Give back everything held; what waits is read by the next process."""
         async with AsyncExitStack() as open_still:
-            if self._folder is not None:
-                open_still.callback(self._folder.cleanup)
-                self._folder = None
+            if self._cleanup is not None:
+                open_still.callback(self._cleanup)
             open_still.push_async_callback(self.engine.aclose)
             if self._embedder is not None:
                 open_still.push_async_callback(self._embedder.aclose)

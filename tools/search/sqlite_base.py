@@ -6,6 +6,7 @@ Everything blocks: call it in worker threads. Above: `sqlite_*`. Below: the stan
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -122,6 +123,7 @@ class Base:
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
         self._writer = self._connect()
+        weakref.finalize(self, _close, self._writer, self._idle)
         try:
             self._prepare()
         except BaseException:
@@ -192,6 +194,10 @@ class Base:
         """Close every connection that is not in use; those in use are closed after it."""
         self._closed = True
         with self._turn:
-            self._writer.close()
-        while self._idle:
-            self._idle.pop().close()
+            _close(self._writer, self._idle)
+
+
+def _close(writer: sqlite3.Connection, idle: list[sqlite3.Connection]) -> None:
+    writer.close()
+    while idle:
+        idle.pop().close()

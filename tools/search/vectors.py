@@ -85,7 +85,7 @@ class StoreVectors:
         scores: list[NDArray[np.float32]] = []
         for block in list(self._blocks):
             used = block.used
-            near = block.rows[:used] @ vector
+            near = np.vecdot(block.rows[:used], vector)  # `@` wakes BLAS threads: 10x the CPU
             mine = block.keys[:used]
             if allowed is not None:
                 kept = _within(mine >> ORDINAL_BITS, allowed)
