@@ -48,7 +48,7 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[fast,server]'
+	$(BIN)/python -m pip install --quiet --editable '.[fast,server,search]'
 	@touch $@
 
 # The second client is an older major version, kept apart so that both can talk to one provider.
