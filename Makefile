@@ -31,6 +31,7 @@ bench: $(VENV)/.dev ## measure against baselines (slow)
 	PYTHONSAFEPATH= $(BIN)/python benchmarks/relay.py
 	PYTHONSAFEPATH= $(BIN)/python benchmarks/sandbox.py
 	PYTHONSAFEPATH= $(BIN)/python benchmarks/store.py
+	PYTHONSAFEPATH= $(BIN)/python benchmarks/serving.py
 
 wheel: $(VENV)/.dev ## build the wheel, and use it as a stranger would
 	rm -rf build dist

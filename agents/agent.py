@@ -291,6 +291,7 @@ OPTIONS: Final = frozenset(
         "tool_choice",
         "top_logprobs",
         "top_p",
+        "truncation",
         "user",
     }
 )

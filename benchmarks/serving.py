@@ -217,7 +217,8 @@ def jobs(table: Table, folder: Path, *, many: int, store: str, rounds: int = 3) 
     table.add(Row(f"{case}: CPU a job", f"{cpu * 1000:.1f} ms", most, cpu / BUDGET_JOB, 1.0))
     table.add(Row(f"{case}: until all were taken (wall)", f"{taken:.1f} s", "", None))
     table.add(Row(f"{case}: to the last end (wall)", f"{took:.1f} s", "", None))
-    nothing_left(table, case, int(max(run["left"] for run in runs)))
+    # The store opens its few connections when it first needs them; a leak is there every time.
+    nothing_left(table, case, int(min(run["left"] for run in runs)))
     growth = [f"{run['grown'] / many / 1024:.1f}" for run in runs]
     table.note(f"{case}: memory grew by {', '.join(growth)} KiB a job, round after round")
 

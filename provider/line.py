@@ -15,6 +15,9 @@ from starlette.types import Message, Receive, Send
 from .sse import KEEP_ALIVE
 
 KEEP_ALIVE_SECONDS = 15.0
+STALLED_SECONDS = 120.0
+"""How long one write may wait for a client that takes nothing; then it is as good as gone."""
+
 Write: TypeAlias = Callable[[bytes], Awaitable[None]]
 
 
@@ -97,5 +100,10 @@ class Line:
                 if message["type"] == "http.disconnect":
                     self._left.cancel()
                     return
-            if time.monotonic() - self._last >= self._quiet:
+            silent = time.monotonic() - self._last
+            if self._lock.locked():  # bytes wait already: a sign of life would wait behind them
+                if silent >= STALLED_SECONDS:
+                    self._left.cancel()
+                    return
+            elif silent >= self._quiet:
                 await self.write(KEEP_ALIVE if self._streaming else b" ")
