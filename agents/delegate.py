@@ -160,7 +160,7 @@ class AgentRun(BaseCall):
         self._serve = serve
         self._policy: ContextPolicy = context
         self._scope = scope
-        self.given = ""
+        self.given: str = ""
         self._input: str | None = None
         self._tail: list[Item] = []
         self._words: Sequence[Word] = ()
@@ -213,7 +213,7 @@ class AgentRun(BaseCall):
 
     def ready(self, arguments: str) -> Iterable[Event]:
         """The input is whole."""
-        self.given = arguments
+        self.given: str = arguments
         return ()
 
     def fail(self, reason: str) -> Iterable[Event]:

@@ -69,7 +69,7 @@ class Stage:
     def __init__(self, take: Take, run: RecordedRun, *, live: bool) -> None:
         self.came: list[Told] = []
         self.reason: str | None = None
-        self.over = False
+        self.over: bool = False
         self.otherwise: Otherwise | None = None
         self._take = take
         self._run = run
@@ -109,7 +109,8 @@ class Stage:
             await anyio.sleep(PATIENCE)
             reason = f"a run that was stopped then goes on: nothing stopped it in {PATIENCE:g} s"
         if not self.over:
-            self.over, self.reason = True, reason
+            self.over = True
+            self.reason = reason
         self._scope.cancel()
         await anyio.sleep(math.inf)
 

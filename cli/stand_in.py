@@ -12,6 +12,7 @@ from antiphon.items import (
     Completed,
     Event,
     FunctionCall,
+    FunctionTool,
     Ids,
     Item,
     ItemEvent,
@@ -83,7 +84,7 @@ class StandInTool:
         self._live = live
         self._offer = offer
         self._part = part
-        self.function = offer.function
+        self.function: FunctionTool = offer.function
         self.item_type: str = offer.item_type
         self.parallel: bool = offer.parallel
 
@@ -225,10 +226,22 @@ class Unknown:
         self._real = real
         self._name = name
         self._part = part
-        self.open = real.open
-        self.write = real.write
-        self.ready = real.ready
-        self.refuse = real.refuse
+
+    def open(self) -> Iterable[Event]:
+        """As the call itself."""
+        return self._real.open()
+
+    def write(self, delta: str) -> Iterable[Event]:
+        """As the call itself."""
+        return self._real.write(delta)
+
+    def ready(self, arguments: str) -> Iterable[Event]:
+        """As the call itself."""
+        return self._real.ready(arguments)
+
+    def refuse(self, reason: str) -> Iterable[Event]:
+        """As the call itself."""
+        return self._real.refuse(reason)
 
     async def run(self) -> AsyncIterator[Event]:
         """What it would give is not known."""

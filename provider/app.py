@@ -8,7 +8,7 @@ import logging
 import math
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Final, Protocol, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast, get_args
 
 import anyio
 from pydantic import TypeAdapter, ValidationError
@@ -46,6 +46,9 @@ from .websocket import WebSocketDoor
 
 _DEFINITIONS: TypeAdapter[list[ToolDefinition]] = TypeAdapter(list[ToolDefinition])
 
+
+if TYPE_CHECKING:
+    from antiphon.tools import FileSearch
 
 READY_SECONDS: Final = 5.0
 """How long the store may take to answer while this provider calls itself ready."""
@@ -159,7 +162,10 @@ class Provider:
             keep_alive=keep_alive,
             throttle=Throttle(_rate(rate)),
         )
-        self._endpoints = _endpoints(self._desk, self._background, manner)
+        self._endpoints = [
+            *_endpoints(self._desk, self._background, manner),
+            *_stores(tools, self._desk, manner),
+        ]
         self._draining = False
         self._app: ASGIApp = crossing(self._routed(), cors, keyless=self._keys.open)
 
@@ -280,6 +286,18 @@ def _endpoints(desk: Desk, background: Background, manner: Manner) -> list[Endpo
 
 def _unready(reason: str) -> JSONResponse:
     return JSONResponse({"status": "unavailable", "reason": reason}, 503)
+
+
+def _stores(tools: Sequence[Offer | HostedTool], desk: Desk, manner: Manner) -> Sequence[Endpoints]:
+    """The vector stores of the file search that is served, if one is."""
+    found: list[Endpoints] = []
+    for tool in tools:
+        if isinstance(tool, HostedTool) and tool.type == "file_search":
+            from .vector_stores import VectorStoresApi  # with the search engine behind it
+
+            library = cast("FileSearch", tool).library
+            found.append(VectorStoresApi(manner, library, desk.files, new_ids=desk.new_ids))
+    return found
 
 
 def _files(given: FileStore | None) -> FileStore:

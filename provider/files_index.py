@@ -64,7 +64,7 @@ class FileIndex:
         self._connection = sqlite3.connect(
             path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
         )
-        self.close = weakref.finalize(self, self._connection.close)
+        self.close: weakref.finalize[[], FileIndex] = weakref.finalize(self, self._connection.close)
         with self.change():
             (version,) = self._row("PRAGMA user_version") or (0,)
             if version == 0:

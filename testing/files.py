@@ -43,7 +43,7 @@ class Hand:
     """
 
     def __init__(self) -> None:
-        self.time = 1_700_000_000.0
+        self.time: float = 1_700_000_000.0
 
     def __call__(self) -> float:
         """The time."""
@@ -63,7 +63,7 @@ class Bench:
 
     def __init__(self, make: MakeFiles) -> None:
         self._make = make
-        self.clock = Hand()
+        self.clock: Hand = Hand()
 
     @asynccontextmanager
     async def store(

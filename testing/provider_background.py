@@ -16,7 +16,7 @@ from .provider_shapes import ResponseObject, fault
 from .provider_sse import Json, obj
 from .provider_stories import is_terminal, kinds
 
-background = Theme("background and cancel")
+background: Theme = Theme("background and cancel")
 _WIRE: Final = "wire 6: background"
 _OPEN: Final = ("queued", "in_progress")
 _FIRST, _SLOWEST = 0.02, 1.0  # seconds between two looks at a response

@@ -16,7 +16,7 @@ from .provider_sse import Json, objects
 from .provider_stories import is_terminal
 from .provider_tolerance import REQUESTS
 
-crowd = Theme("many at once")
+crowd: Theme = Theme("many at once")
 _SUITE: Final = "public suite: all requests at once"
 _STREAMS: Final = 8
 

@@ -13,7 +13,7 @@ from .provider_report import expect, same, shown, skip
 from .provider_sse import Json, objects
 from .provider_stories import kind, stories
 
-dialects = Theme("dialects, versions, extensions")
+dialects: Theme = Theme("dialects, versions, extensions")
 _WIRE: Final = "wire 3"
 VERSIONS: Final = ("latest", "2026-01-15", "2026-04-24")
 _NAMES: Final[dict[Dialect, str]] = {

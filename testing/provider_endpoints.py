@@ -14,7 +14,7 @@ from .provider_report import Broken, expect, filled, same, shown, skip
 from .provider_shapes import CompactionObject, OneItem, fault
 from .provider_sse import Json, obj, objects
 
-endpoints = Theme("models, tokens, compaction, conversations, files")
+endpoints: Theme = Theme("models, tokens, compaction, conversations, files")
 _COMPACT: Final = "spec, Context Compaction; CompactResource"
 _TALK: Final = "spec, Stateful Conversations; openai: /conversations (Message)"
 _FILES: Final = "openai: /files"

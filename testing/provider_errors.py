@@ -13,7 +13,7 @@ from .provider_report import expect, same, shown, skip
 from .provider_shapes import ErrorBody, fault
 from .provider_sse import Json, obj
 
-errors = Theme("errors")
+errors: Theme = Theme("errors")
 _SPEC: Final = "spec, Errors; wire 4"
 BAD: Final = (400, 422)
 GONE: Final = (400, 404)

@@ -13,7 +13,7 @@ from .provider_shapes_events import STEPS
 from .provider_sse import Json, objects
 from .provider_stories import Story, kind, stories_of
 
-hosted = Theme("tools that the provider runs")
+hosted: Theme = Theme("tools that the provider runs")
 _CODE: Final = "wire 2: code_interpreter_call"
 _CALL: Final = "response.code_interpreter_call"
 _RESULT: Final = "1025"

@@ -14,7 +14,7 @@ from .provider_shapes import OneItem, fault
 from .provider_sse import Json, obj, objects, parse
 from .provider_stories import ADDED, DONE, Story, kind, kinds, of_kind, stories
 
-items = Theme("items")
+items: Theme = Theme("items")
 _LIFE: Final = "spec, Items are streamable; wire 1"
 _ENDS: Final = ("completed", "incomplete", "failed")
 _HOSTED: Final = re.compile(

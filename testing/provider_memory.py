@@ -13,7 +13,7 @@ from .provider_shapes import OneItem, ResponseObject, fault
 from .provider_sse import Json, obj, objects
 from .provider_tools import FORECAST, call_of
 
-memory = Theme("continuation and what is kept")
+memory: Theme = Theme("continuation and what is kept")
 _CHAIN: Final = "spec, previous_response_id; wire 6"
 MY_NAME: Final = "My name is Alice. Remember it."
 WHAT_NAME: Final = "What is my name?"

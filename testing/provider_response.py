@@ -11,7 +11,7 @@ from .provider_report import Broken, expect, filled, same, shown, skip
 from .provider_shapes import ResponseObject, Usage, fault
 from .provider_sse import Json, obj, objects, seq
 
-response = Theme("the response object")
+response: Theme = Theme("the response object")
 _SCHEMA: Final = "schema, ResponseResource"
 
 ECHOED: Final[Json] = {

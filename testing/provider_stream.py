@@ -20,7 +20,7 @@ from .provider_shapes_events import EVENTS, event_fault
 from .provider_sse import Json, obj, objects
 from .provider_stories import ADDED, DONE, is_terminal, kind, kinds, of_kind, stories
 
-stream = Theme("the stream")
+stream: Theme = Theme("the stream")
 _SSE: Final = "spec, Streaming HTTP Responses; wire 1"
 _BEGIN: Final = ("response.created", "response.queued", "response.in_progress")
 

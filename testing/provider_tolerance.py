@@ -13,7 +13,7 @@ from .provider_questions import PIXEL, WEATHER
 from .provider_report import expect, same, skip
 from .provider_sse import Json
 
-tolerance = Theme("requests to tolerate")
+tolerance: Theme = Theme("requests to tolerate")
 _WIRE: Final = "wire 5: a real client sends it"
 _SUITE: Final = "public suite"
 

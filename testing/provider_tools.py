@@ -11,7 +11,7 @@ from .provider_questions import ASK_WEATHER, TIME, TRIES, WEATHER, calls
 from .provider_report import Broken, expect, same, shown, skip
 from .provider_sse import Json, obj, objects, parse
 
-tools = Theme("functions and tool_choice")
+tools: Theme = Theme("functions and tool_choice")
 _CHOICE: Final = "spec, tool_choice; wire 6"
 FORECAST: Final = "18 degrees and fog"
 

@@ -20,7 +20,7 @@ from .provider_sse import Json, obj, objects
 from .provider_stories import is_terminal, kind, stories
 from .provider_tools import FORECAST
 
-websockets = Theme("WebSocket")
+websockets: Theme = Theme("WebSocket")
 _SUITE: Final = "public suite, WebSocket; wire 6"
 _SPEC: Final = "schema, WebSocketErrorEvent; wire 6"
 _NOT_FOUND: Final = "previous_response_not_found"

@@ -41,7 +41,8 @@ def main(folder: Path) -> None:
         place = Path(scratch)
         venv.create(place / "env", with_pip=True)
         bin_ = place / "env" / ("Scripts" if os.name == "nt" else "bin")
-        run(bin_ / "python", "-m", "pip", "install", "--quiet", wheel, "pyright", cwd=place)
+        whole = f"{wheel}[fast,server,search]"
+        run(bin_ / "python", "-m", "pip", "install", "--quiet", whole, "pyright", cwd=place)
         said = run(bin_ / "antiphon", "demo", "--fast", cwd=place)
         assert "interpreting" in said, said
         charts = list(place.glob("antiphon-demo.*"))

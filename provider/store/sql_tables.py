@@ -43,9 +43,9 @@ def _reference(name: str, column: str, *, ondelete: str, primary_key: bool = Fal
     return Column(name, _KEY, ForeignKey(column, ondelete=ondelete), primary_key=primary_key)
 
 
-schema = Table("antiphon_schema", _METADATA, Column("version", Integer, nullable=False))
+schema: Table = Table("antiphon_schema", _METADATA, Column("version", Integer, nullable=False))
 
-responses = Table(
+responses: Table = Table(
     "antiphon_responses",
     _METADATA,
     Column("pk", _KEY, primary_key=True),
@@ -62,7 +62,7 @@ responses = Table(
     sqlite_autoincrement=True,
 )
 
-conversations = Table(
+conversations: Table = Table(
     "antiphon_conversations",
     _METADATA,
     Column("pk", _KEY, primary_key=True),
@@ -75,7 +75,7 @@ conversations = Table(
     sqlite_autoincrement=True,
 )
 
-items = Table(
+items: Table = Table(
     "antiphon_items",
     _METADATA,
     Column("pk", _KEY, primary_key=True),
@@ -107,7 +107,7 @@ Index(
     postgresql_where=items.c.id.is_not(None),
 )
 
-jobs = Table(
+jobs: Table = Table(
     "antiphon_jobs",
     _METADATA,
     _reference("response", "antiphon_responses.pk", ondelete="CASCADE", primary_key=True),
@@ -117,7 +117,7 @@ jobs = Table(
     Column("cancel", Boolean, nullable=False),
 )
 
-events = Table(
+events: Table = Table(
     "antiphon_events",
     _METADATA,
     _reference("response", "antiphon_responses.pk", ondelete="CASCADE", primary_key=True),
@@ -126,7 +126,7 @@ events = Table(
     sqlite_with_rowid=False,
 )
 
-approvals = Table(
+approvals: Table = Table(
     "antiphon_approvals",
     _METADATA,
     Column("principal", String, primary_key=True),

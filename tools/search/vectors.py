@@ -42,7 +42,7 @@ class StoreVectors:
     def __init__(self, removals: int) -> None:
         self.seen = 0
         self.removals = removals
-        self.turn = threading.Lock()
+        self.turn: Any = threading.Lock()
         self._blocks: list[_Block] = []
         self._places: dict[int, tuple[_Block, int, int]] = {}
 

@@ -43,7 +43,7 @@ class Archive:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
         except (zipfile.BadZipFile, ValueError, OSError) as error:
             raise Unreadable(f"expected a {kind} (a zip archive): {error}") from error
-        self.names = self._zip.namelist()
+        self.names: list[str] = self._zip.namelist()
         if main not in self.names:
             raise Unreadable(f"expected a {kind}, but the archive has no {main}")
         if len(self.names) > MAX_ENTRIES:
