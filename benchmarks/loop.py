@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from statistics import linear_regression, median
 from typing import Any
 
@@ -160,6 +161,10 @@ DELEGATIONS = (
 )
 
 
+DEEP = 1000
+"""Items of a run at the bottom of others, whose memory is measured."""
+
+
 def delegation(table: Table, rounds: int) -> None:
     """Runs inside runs: what they cost more than by themselves, and whether that stays so."""
     upstream = Child("upstream.py")
@@ -176,15 +181,18 @@ def delegation(table: Table, rounds: int) -> None:
         one.close()
 
 
-def memory(table: Table, most: int) -> None:
-    """Bytes that a run holds for each of its items: the same for many, and at any depth."""
+def memory(table: Table, sizes: Sequence[int]) -> None:
+    """Bytes that a run holds for each of its items: the same for ten times as many, and at most
+    on its way the same at any depth.
+    """
     child = Child("holding.py")
-    few, many = (child.ask({"items": items, "depth": 0}) for items in (most // 10, most))
-    table.add(_bytes(f"memory an item, {most:,} items", "held", many, few, 1.1))
-    own = child.ask({"items": 1000, "depth": 0})
+    flat = {items: child.ask({"items": items, "depth": 0}) for items in sizes}
+    for few, many in pairwise(sizes):
+        name = f"memory an item, {many:,} over {few:,}"
+        table.add(_bytes(name, "held", flat[many], flat[few], 1.1))
     for depth in (1, 2, 4):
-        deep = child.ask({"items": 1000, "depth": depth})
-        table.add(_bytes(f"memory an item, at most, depth {depth}", "peak", deep, own, 1.3))
+        deep = child.ask({"items": DEEP, "depth": depth})
+        table.add(_bytes(f"memory an item, at most, depth {depth}", "peak", deep, flat[DEEP], 1.3))
     child.close()
 
 
@@ -235,7 +243,7 @@ def main() -> int:
     over_http(table, 5 if given.quick else 15, 1 if given.quick else SLOW)
     in_process(table, 5 if given.quick else 15)
     delegation(table, 5 if given.quick else 15)
-    memory(table, 1000 if given.quick else 10_000)
+    memory(table, (100, DEEP) if given.quick else (100, DEEP, 10_000))
     imports(table, 3 if given.quick else 11)
     table.show()
     return 1 if given.gate and not table.holds else 0

@@ -262,7 +262,6 @@ async def test_a_sub_agent_s_event_that_makes_no_sense_fails_the_response() -> N
 @pytest.mark.parametrize(
     "options",
     [
-        {"truncation": "auto"},
         {"background": True},
         {"previous_response_id": "resp_1"},
         {"conversation": "c"},
