@@ -162,10 +162,7 @@ class Provider:
             keep_alive=keep_alive,
             throttle=Throttle(_rate(rate)),
         )
-        self._endpoints = [
-            *_endpoints(self._desk, self._background, manner),
-            *_stores(tools, self._desk, manner),
-        ]
+        self._endpoints = _endpoints(self._desk, self._background, manner, tools)
         self._draining = False
         self._app: ASGIApp = crossing(self._routed(), cors, keyless=self._keys.open)
 
@@ -265,7 +262,12 @@ class Provider:
         await guarded(handler, scope, receive, send)
 
 
-def _endpoints(desk: Desk, background: Background, manner: Manner) -> list[Endpoints]:
+def _endpoints(
+    desk: Desk,
+    background: Background,
+    manner: Manner,
+    tools: Sequence[Offer | HostedTool],
+) -> list[Endpoints]:
     """All families, those before others whose paths would take theirs for an id."""
     socket = WebSocketDoor(
         keys=manner.keys,
@@ -281,6 +283,7 @@ def _endpoints(desk: Desk, background: Background, manner: Manner) -> list[Endpo
         ResponsesApi(desk, background, manner),
         ConversationsApi(desk, manner),
         FilesApi(manner.keys, desk.files, idle_seconds=manner.body_seconds),
+        *_stores(tools, desk, manner),
     ]
 
 
