@@ -6,12 +6,10 @@ for every budget around it. Below: `tools.Account`, which counts.
 """
 
 import asyncio
-import math
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import aclosing, contextmanager
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Final
 
 import anyio
 from pydantic import ValidationError
@@ -20,14 +18,13 @@ from antiphon.errors import ConfigurationError
 from antiphon.items import Event, Limits
 from antiphon.tools import Account, Price
 
+from .merge import Merge
+
 OPEN: ContextVar[Account | None] = ContextVar("antiphon_account", default=None)
 """The account of the innermost `with budget(...)`, or workflow, that the code runs in."""
 
 _TOKENS: ContextVar[tuple[Token[Account | None], ...]] = ContextVar("antiphon_tokens", default=())
 """How each block that the code runs in undoes its account, the innermost last."""
-
-_AHEAD: Final = 64
-"""Events that a run with a time limit may be ahead of whoever reads them."""
 
 
 class TimeUp(Exception):
@@ -178,33 +175,34 @@ def in_time(source: AsyncGenerator[Event, None], timer: Timer) -> AsyncGenerator
 
 
 async def _timed(source: AsyncGenerator[Event, None], timer: Timer) -> AsyncGenerator[Event, None]:
-    send, receive = anyio.create_memory_object_stream[Event](math.inf)
-    room = anyio.Semaphore(_AHEAD, fast_acquire=True)
+    merge: Merge[Event] = Merge()
 
     async def run() -> None:
-        with send, timer.running() as clock:
-            async with aclosing(source):
-                async for event in source:
-                    send.send_nowait(event)  # what was told is never lost
-                    await room.acquire()
+        try:
+            with timer.running() as clock:
+                async with aclosing(source):
+                    await merge.pump(source)
+        finally:
+            merge.close()
         if clock.cancelled_caught:
             raise TimeUp
 
     # A task group would be open across yields, and break whatever its reader has around it.
     task = asyncio.create_task(run())
     try:
-        with receive:
-            try:
-                async for event in receive:
-                    room.release()
+        try:
+            while await merge.ready():
+                for event in merge.rest():
                     yield event
-            except anyio.get_cancelled_exc_class():
-                await _ended(task)
-                while receive.statistics().current_buffer_used:
-                    yield receive.receive_nowait()
-                raise
+        except anyio.get_cancelled_exc_class():
+            merge.hurry()
+            await _ended(task)
+            for event in merge.rest():  # what was told is never lost
+                yield event
+            raise
         await task
     finally:
+        merge.hurry()
         await _ended(task)
 
 

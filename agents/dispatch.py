@@ -10,11 +10,11 @@ from contextlib import aclosing
 from typing import Final, cast
 
 import anyio
-from anyio.streams.memory import MemoryObjectSendStream
 
 from antiphon.errors import ScriptError
 from antiphon.items import Event
 
+from .merge import Merge
 from .sampling import Pending
 from .stopping import stopping
 
@@ -68,28 +68,34 @@ async def _one(pending: Pending) -> AsyncGenerator[Event, None]:
 
 
 async def _together(group: Sequence[Pending]) -> AsyncGenerator[Event, None]:
-    send, receive = anyio.create_memory_object_stream[Event](len(group) * 4)
+    merge: Merge[Event] = Merge(len(group))
     limiter = anyio.CapacityLimiter(AT_ONCE)
     left: GeneratorExit | None = None
-    async with anyio.create_task_group() as tasks:
-        for pending in group:
-            tasks.start_soon(_pump, pending, send.clone(), limiter)
-        send.close()
-        with receive:
+    try:
+        async with anyio.create_task_group() as tasks:
+            for pending in group:
+                tasks.start_soon(_pump, pending, merge, limiter)
             try:
-                async for event in receive:
-                    yield event
+                while await merge.ready():
+                    for event in merge.rest():
+                        yield event
             except GeneratorExit as error:
                 left = error  # raised outside: a task group would put it into a group
                 tasks.cancel_scope.cancel()
+            finally:
+                merge.hurry()
+    except anyio.get_cancelled_exc_class():
+        if left is None:
+            for event in merge.rest():  # the calls' last words
+                yield event
+        raise
     if left is not None:
         raise left
 
 
-async def _pump(
-    pending: Pending, send: MemoryObjectSendStream[Event], limiter: anyio.CapacityLimiter
-) -> None:
-    with send:
+async def _pump(pending: Pending, merge: Merge[Event], limiter: anyio.CapacityLimiter) -> None:
+    try:
         async with limiter, aclosing(_one(pending)) as running:
-            async for event in running:
-                await send.send(event)
+            await merge.pump(running)
+    finally:
+        merge.close()

@@ -7,7 +7,6 @@ that it causes comes through one queue to one generator, which numbers and folds
 
 import asyncio
 import logging
-import math
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
@@ -26,7 +25,6 @@ from antiphon.errors import (
     ScriptError,
 )
 from antiphon.items import (
-    AgentEvent,
     Event,
     Fault,
     Item,
@@ -47,13 +45,11 @@ from .budget import OPEN
 from .closing import closing
 from .delegate import AgentRun, Serve
 from .journal import Entry, Journal
+from .merge import Merge
 from .resuming import hoisted
 from .telling import Telling, told_of
 
 log: logging.Logger = logging.getLogger("antiphon.agents")
-
-WAITING: Final = 64
-"""Events of children that may wait to be told; a child with more of them waits, too."""
 
 SHOWN: Final = 1000
 """Characters of an exception's text that a response repeats."""
@@ -83,8 +79,7 @@ class Flow:
         self._name = name
         self._scope = scope
         self._telling = telling
-        self._send, self._receive = anyio.create_memory_object_stream[_Told](math.inf)
-        self._room = anyio.Semaphore(WAITING, fast_acquire=True)
+        self._merge: Merge[_Told] = Merge()
         self._journal = journal
         self._calls = len(telling.fold.drafts)
         self._active = 0
@@ -99,25 +94,31 @@ class Flow:
         self, function: Callable[[Any], Coroutine[Any, Any, object]], given: object
     ) -> AsyncGenerator[Event, None]:
         """The whole run with its beginning, and with its true end whatever happens."""
-        with self._send, self._receive:
-            for event in self._telling.begin():
+        for event in self._telling.begin():
+            yield event
+        if self._journal.answered:
+            for event in self._telling.complete():
                 yield event
-            if self._journal.answered:
-                for event in self._telling.complete():
-                    yield event
-                return
-            try:
-                async with aclosing(self._working(function, given)) as events:
-                    async for event in events:
+            return
+        left = False
+        try:
+            async with aclosing(self._working(function, given)) as events:
+                async for event in events:
+                    try:
                         yield event
-            except anyio.get_cancelled_exc_class():
-                for event in self._rest():
-                    yield event
-                for event in self._telling.cancel():
-                    yield event
+                    except GeneratorExit:
+                        left = True
+                        raise
+        except anyio.get_cancelled_exc_class():
+            if left:  # nobody listens any more
                 raise
-            for event in self._ending():
+            for event in self._rest():
                 yield event
+            for event in self._telling.cancel():
+                yield event
+            raise
+        for event in self._ending():
+            yield event
 
     async def call(self, agent: str, serve: Serve, items: Sequence[Item]) -> Response:
         """Run a child as one item of this response.
@@ -223,20 +224,14 @@ class Flow:
             return
         events = cast("AsyncGenerator[Event, None]", call.run())
         async with aclosing(events):
-            async for event in events:
-                if isinstance(event, AgentEvent):
-                    try:
-                        self._room.acquire_nowait()  # the usual way, at half the price
-                    except anyio.WouldBlock:
-                        await self._room.acquire()
-                self._post([event])
+            await self._merge.pump(events)
 
     def _post(self, entries: Iterable[_Told]) -> None:
         """Queue what is to be told. It never waits, so no cancellation can come between."""
         for entry in entries:
             if self._over:
                 raise self._late()
-            self._send.send_nowait(entry)
+            self._merge.put(entry)
 
     def _fault(self, message: str) -> Response:
         """The response of what never began."""
@@ -257,14 +252,14 @@ class Flow:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._work, function, given)
             try:
-                async for entry in self._receive:
-                    for event in self._tell(entry):
-                        yield event
-                    for event in self._rest():  # without a turn of the event loop for each
+                while await self._merge.ready():
+                    for event in self._rest():
                         yield event
             except GeneratorExit as error:
                 left = error  # raised outside: a task group would put it into a group
                 tasks.cancel_scope.cancel()
+            finally:
+                self._merge.hurry()
         if left is not None:
             raise left
 
@@ -284,27 +279,17 @@ class Flow:
             self._error = _innermost(error)
         finally:
             self._over = True
-            self._send.close()
+            self._merge.close()
 
     def _rest(self) -> Iterator[Event]:
         """What is queued already."""
-        while True:
-            try:
-                entry = self._receive.receive_nowait()
-            except (anyio.WouldBlock, anyio.EndOfStream):
-                return
-            yield from self._tell(entry)
-
-    def _tell(self, entry: _Told) -> Iterator[Event]:
-        if isinstance(entry, int):
+        for entry in self._merge.rest():
+            if not isinstance(entry, int):
+                yield self._telling.tell(entry)
+                continue
             draft = self._telling.fold.drafts[entry]
             if draft.whole is None:
-                for event in closing(draft, entry, "cancelled"):
-                    yield self._telling.tell(event)
-            return
-        if isinstance(entry, AgentEvent):
-            self._room.release()
-        yield self._telling.tell(entry)
+                yield from map(self._telling.tell, closing(draft, entry, "cancelled"))
 
     def _ending(self) -> Iterator[Event]:
         """The answer and the end; or why there is none.

@@ -104,11 +104,18 @@ async def _told(turns: Turns, telling: Telling, max_turns: int) -> AsyncGenerato
     """The whole run with its beginning, and with its true end whatever happens."""
     for event in telling.begin():
         yield event
+    left = False
     try:
         async with aclosing(in_time(turns.events(max_turns), turns.clock)) as events:
             async for event in events:
-                yield event
+                try:
+                    yield event
+                except GeneratorExit:
+                    left = True
+                    raise
     except anyio.get_cancelled_exc_class():
+        if left:  # nobody listens any more
+            raise
         if not stopping():  # something inside was cancelled, and nobody asked for it
             log.exception("a run was cancelled from inside")
             for event in telling.fail("server_error", "internal error: cancelled from inside"):

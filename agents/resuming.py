@@ -234,11 +234,12 @@ def hoisted(output: Fold, first: int, known: Sequence[Item]) -> Iterator[Asked]:
         first: From which output index on to look.
         known: Items that were shown before.
     """
+    made = (output.drafts[index].whole for index in range(first, len(output.drafts)))
+    waits = [item for item in made if isinstance(item, AgentCall) and item.awaiting]
+    if not waits:
+        return  # as after nearly every turn: what is known is not searched then
     seen = {item.id for item in known if isinstance(item, Asked)}
-    for index in range(first, len(output.drafts)):
-        item = output.drafts[index].whole
-        if not isinstance(item, AgentCall) or not item.awaiting:
-            continue
+    for item in waits:
         for inner in item.output:
             if not isinstance(inner, Asked) or inner.id in seen:
                 continue
