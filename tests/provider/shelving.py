@@ -88,4 +88,3 @@ async def settled(client: AsyncOpenAI, store_id: str) -> Any:
             store = await client.vector_stores.retrieve(store_id)
             if not store.file_counts.in_progress:
                 return store
-            await anyio.sleep(0.01)

@@ -113,7 +113,7 @@ async def drip(stream: anyio.abc.ByteStream) -> None:
     await stream.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n")
     while True:
         await stream.send(b" ")
-        await anyio.sleep(0.01)
+        await anyio.sleep(0.01)  # its pace; nobody waits for this
 
 
 async def pour(stream: anyio.abc.ByteStream) -> None:

@@ -86,12 +86,7 @@ def store_of(name: str = "a", **fields: Any) -> kept.VectorStore:
 async def settled(library: kept.Library, store_id: str = "vs_a") -> kept.VectorStore:
     """The store, when every file of it has been read."""
     with anyio.fail_after(PATIENCE):
-        while True:
-            store = await library.engine.store(store_id, principal=OWNER)
-            assert store is not None
-            if not store.counts.in_progress:
-                return store
-            await anyio.sleep(0.01)
+        return await library.settled(store_id, principal=OWNER)
 
 
 @asynccontextmanager

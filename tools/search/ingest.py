@@ -65,6 +65,9 @@ class Ingest:
         clock: Seconds since 1970.
         workers: Files that are read at the same time.
         lease: Seconds for which a file belongs to a process that says nothing more.
+
+    Attributes:
+        done: Set, and replaced by a new one, when a file has come to its end here.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Ingest:
         self._token = secrets.token_hex(8)
         self._running: list[asyncio.Task[None]] = []
         self._news = asyncio.Event()
+        self.done: asyncio.Event = asyncio.Event()
 
     def wake(self) -> None:
         """There may be something to read. Begins the work, the first time."""
@@ -111,7 +115,8 @@ class Ingest:
             self._news.clear()
             try:
                 while await self.one():
-                    pass
+                    done, self.done = self.done, asyncio.Event()
+                    done.set()
             except Exception:
                 log.exception("files that wait could not be read; trying again")
             with anyio.move_on_after(self._lease / 2):  # or another process left one behind

@@ -11,6 +11,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
+
 from antiphon.errors import RequestError
 from antiphon.items import Clock, now
 
@@ -27,6 +29,9 @@ MOST_QUERIES = 16
 LONGEST_QUERY = 10_000
 _FRESH = 60
 """Seconds for which a store counts as active without being told so again."""
+
+_ELSEWHERE = 2.0
+"""Seconds after which to look whether another process has read a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,20 @@ class Library:
         """Read what waits, also what another process left behind. Needs a running event loop."""
         if self._ingest is not None:
             self._ingest.wake()
+
+    async def settled(self, store_id: str, *, principal: str) -> VectorStore:
+        """Wait until every file of a store has been read, or could not be; the store then.
+
+        Raises:
+            RequestError: The store is absent, another's, or has expired.
+        """
+        while True:
+            done = None if self._ingest is None else self._ingest.done
+            (store,) = await self.stores([store_id], principal=principal)
+            if not store.counts.in_progress or done is None:
+                return store
+            with anyio.move_on_after(_ELSEWHERE):
+                await done.wait()
 
     async def stores(self, store_ids: Sequence[str], *, principal: str) -> list[VectorStore]:
         """The stores of these ids, to be searched.
