@@ -278,8 +278,8 @@ def _endpoints(
     )
     return [
         socket,
-        Compact(desk=desk, seal=desk.seal, manner=manner),
-        InputTokens(desk=desk, seat=desk.catalogue.seat, seal=desk.seal, manner=manner),
+        Compact(desk, manner),
+        InputTokens(desk, manner),
         ResponsesApi(desk, background, manner),
         ConversationsApi(desk, manner),
         FilesApi(manner.keys, desk.files, idle_seconds=manner.body_seconds),

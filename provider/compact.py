@@ -39,7 +39,6 @@ from .line import Write
 from .manner import Manner
 from .prepare import prepare
 from .remains import receipts, words
-from .seal import Seal
 from .sealing import Sealing
 from .summary import summarise
 from .view import View
@@ -94,14 +93,12 @@ class Compact:
 
     Args:
         desk: What responses are made with: who answers, the store, ids and limits.
-        seal: Seals what clients carry.
         manner: How requests are read and answered. Once a line was kept alive, a failure can
             only be told by cutting it, since the answer's head has gone out.
     """
 
-    def __init__(self, *, desk: Desk, seal: Seal, manner: Manner) -> None:
+    def __init__(self, desk: Desk, manner: Manner) -> None:
         self._desk = desk
-        self._seal = seal
         self._manner = manner
 
     def routes(self) -> list[Route]:
@@ -110,18 +107,18 @@ class Compact:
 
     async def _compact(self, scope: Scope, receive: Receive, send: Send) -> None:
         manner = self._manner
-        sealing = Sealing(self._seal, await manner.principal(scope))
+        principal = await manner.principal(scope)
         caller = manner.caller(scope)
         request = parse_body(CompactRequest, await manner.body(scope, receive)).asked()
         self._check()
 
         async def work(write: Write) -> None:
             compacted = await compact(
-                request, desk=self._desk, sealing=sealing, view=caller.view(request)
+                request, desk=self._desk, principal=principal, view=caller.view(request)
             )
             await write(compacted.to_json())
 
-        release = manner.throttle.take(sealing.principal)  # it asks a model, as any response
+        release = manner.throttle.take(principal)  # it asks a model, as any response
         try:
             await manner.line(receive, send, streaming=False).answer(work)
         finally:
@@ -129,23 +126,21 @@ class Compact:
 
     def _check(self) -> None:
         try:
-            self._seal.check()
+            self._desk.seal.check()
         except ConfigurationError as error:
             raise RequestError(
                 f"compaction is not served here: {error}", code="unsupported"
             ) from None
 
 
-async def compact(
-    request: CreateResponse, *, desk: Desk, sealing: Sealing, view: View
-) -> Compacted:
+async def compact(request: CreateResponse, *, desk: Desk, principal: str, view: View) -> Compacted:
     """Compact a conversation.
 
     Args:
         request: Its model writes the summary; its input, after what `previous_response_id`
             leads to, is the conversation; its instructions are the writer's, too.
         desk: Who answers, the store, ids and limits.
-        sealing: The seal, in the hands of who asks.
+        principal: Who asks.
         view: What this client sees.
 
     Raises:
@@ -153,21 +148,15 @@ async def compact(
         ModelError: There is no summary, because the model failed to write one.
     """
     model = _writer(desk, request)
-    prepared = await prepare(
-        request,
-        store=desk.store,
-        sealing=sealing,
-        view=view,
-        private_urls=desk.private_urls,
-        max_items=desk.max_items,
-    )
+    prepared = await prepare(request, desk, principal=principal, view=view)
     conversation = prepared.items
+    sealing = desk.sealing(principal)
     ids = desk.new_ids()
     summary, usage = await summarise(
         conversation,
         model=model,
         request=request,
-        principal=sealing.principal,
+        principal=principal,
         ids=ids,
         clock=desk.clock,
     )

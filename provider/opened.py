@@ -54,16 +54,8 @@ class Opened:
         Raises:
             RequestError: Anything that is wrong with the request.
         """
-        sealing = desk.sealing(principal)
-        view = replace(view, sealing=sealing)
-        prepared = await prepare(
-            request,
-            store=desk.store,
-            sealing=sealing,
-            view=view,
-            private_urls=desk.private_urls,
-            max_items=desk.max_items,
-        )
+        view = replace(view, sealing=desk.sealing(principal))
+        prepared = await prepare(request, desk, principal=principal, view=view)
         history, given = prepared.history, prepared.request.items
         model = request.model or desk.catalogue.find(None).name
         consent = Consent(desk.store, desk.clock)

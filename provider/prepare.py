@@ -12,7 +12,7 @@ from antiphon.errors import RequestError
 from antiphon.items import CreateResponse, Item
 
 from .admit import admit, resolve_items
-from .sealing import Sealing
+from .desk import Desk
 from .store import Store, history, not_found
 from .view import View
 
@@ -36,33 +36,22 @@ class Prepared:
         return [*self.history, *self.request.items]
 
 
-async def prepare(
-    request: CreateResponse,
-    *,
-    store: Store,
-    sealing: Sealing,
-    view: View,
-    private_urls: bool,
-    max_items: int,
-) -> Prepared:
+async def prepare(request: CreateResponse, desk: Desk, *, principal: str, view: View) -> Prepared:
     """Admit a request and make its items whole.
 
     Args:
         request: What is asked.
-        store: Where responses are kept.
-        sealing: The seal, in the hands of who asks.
+        desk: Where responses are kept, what opens sealed items, and what a request may have.
+        principal: Who asks.
         view: What this client sees, and so how thin its replays may be.
-        private_urls: Whether image and file URLs may point into private networks.
-        max_items: How many items and parts the request may have.
 
     Raises:
         RequestError: Anything that is wrong with it.
     """
-    admit(request, private_urls=private_urls, max_items=max_items)
-    principal = sealing.principal
-    before = await said(store, request, principal)
-    opened = sealing.opened(request.items)
-    given = await resolve_items(opened, store, principal=principal, view=view)
+    admit(request, private_urls=desk.private_urls, max_items=desk.max_items)
+    before = await said(desk.store, request, principal)
+    opened = desk.sealing(principal).opened(request.items)
+    given = await resolve_items(opened, desk.store, principal=principal, view=view)
     return Prepared(request.model_copy(update={"input": given}), before)
 
 

@@ -9,15 +9,15 @@ Source: the `openai` SDK's `responses.input_tokens.count`. Above: `app`. Below: 
 `catalogue`, `models.Counts`.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Final, TypeAlias
+from typing import Final
 
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from antiphon.agents import Agent, Seat, Setting, Workflow, drive
+from antiphon.agents import Agent, Setting, Workflow, drive
 from antiphon.errors import ModelError, RequestError
 from antiphon.items import (
     ApprovalResponse,
@@ -35,15 +35,9 @@ from .documents import Documents
 from .door import Door
 from .manner import Manner
 from .prepare import prepare
-from .seal import Seal
-from .sealing import Sealing
 from .view import View
 
 _CURE: Final = "ask it of a model behind a Responses server that counts, or read the usage of a run"
-
-
-SeatOf: TypeAlias = Callable[[CreateResponse, Model], Seat]
-"""Gives a request to a model."""
 
 
 class InputTokens:
@@ -51,15 +45,11 @@ class InputTokens:
 
     Args:
         desk: What responses are made with: who answers, the store, ids and limits.
-        seat: Gives a request to a model, with the tools and defaults of this provider.
-        seal: Opens what clients carry.
         manner: How requests are read and answered.
     """
 
-    def __init__(self, *, desk: Desk, seat: SeatOf, seal: Seal, manner: Manner) -> None:
+    def __init__(self, desk: Desk, manner: Manner) -> None:
         self._desk = desk
-        self._seat = seat
-        self._seal = seal
         self._manner = manner
 
     def routes(self) -> list[Route]:
@@ -68,16 +58,15 @@ class InputTokens:
 
     async def _count(self, scope: Scope, receive: Receive, send: Send) -> None:
         manner = self._manner
-        sealing = Sealing(self._seal, await manner.principal(scope))
+        principal = await manner.principal(scope)
         caller = manner.caller(scope)
         request = CreateResponse.parse(await manner.body(scope, receive))
-        release = manner.throttle.take(sealing.principal)  # a model's server is asked
+        release = manner.throttle.take(principal)  # a model's server is asked
         try:
             number = await count(
                 request,
                 desk=self._desk,
-                seat=self._seat,
-                sealing=sealing,
+                principal=principal,
                 view=caller.view(request),
             )
         finally:
@@ -86,16 +75,13 @@ class InputTokens:
         await JSONResponse(answer)(scope, receive, send)
 
 
-async def count(
-    request: CreateResponse, *, desk: Desk, seat: SeatOf, sealing: Sealing, view: View
-) -> int:
+async def count(request: CreateResponse, *, desk: Desk, principal: str, view: View) -> int:
     """The tokens of input that the first sampling of a request would be.
 
     Args:
         request: As it would be sent to be answered.
         desk: Who answers, the store, ids and limits.
-        seat: Gives a request to a model, with the tools and defaults of this provider.
-        sealing: The seal, in the hands of who asks.
+        principal: Who asks.
         view: What this client sees.
 
     Raises:
@@ -104,29 +90,22 @@ async def count(
         ModelError: The model's server could not be asked.
     """
     model, counts = _counting(desk, request)
-    prepared = await prepare(
-        request,
-        store=desk.store,
-        sealing=sealing,
-        view=view,
-        private_urls=desk.private_urls,
-        max_items=desk.max_items,
-    )
+    prepared = await prepare(request, desk, principal=principal, view=view)
     _refuse_approvals(prepared.request)
     takes_files: bool = getattr(model, "takes_files", True)
-    documents = Documents(desk.files, principal=sealing.principal, takes_files=takes_files)
+    documents = Documents(desk.files, principal=principal, takes_files=takes_files)
     history = await documents.read(prepared.history, before=True)
     readable = await documents.read(prepared.request.items)
     asked = prepared.request.model_copy(update={"input": readable})
     ear = _Ear(model)
     setting = Setting(
         history=history,
-        principal=sealing.principal,
+        principal=principal,
         ids=desk.new_ids(),
         clock=desk.clock,
         private_urls=desk.private_urls,
     )
-    heard = await _heard(ear, drive(seat(asked, ear), setting))
+    heard = await _heard(ear, drive(desk.catalogue.seat(asked, ear), setting))
     try:
         return await counts.count(heard)
     except ModelError as error:

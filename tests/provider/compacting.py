@@ -1,6 +1,5 @@
-"""What the tests of compaction and of counting share: the endpoints, mounted beside a Provider."""
+"""What the tests of compaction and of counting share: a Provider with keys, and its clients."""
 
-import inspect
 import json
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -8,29 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from openai import OpenAI
 from openai.types.responses import CompactedResponse
-from starlette.routing import Mount, Router
 from starlette.types import ASGIApp
 
-from antiphon.agents import Seat
-from antiphon.items import CreateResponse
 from antiphon.models import Model
 from antiphon.provider import Provider
 
 from .serving import PATIENCE, serve
 
 if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
-    from provider.compact import Compact
     from provider.seal import Seal as Seal
     from provider.summary import INSTRUCTIONS as INSTRUCTIONS
-    from provider.tokens import InputTokens
 else:
-    from antiphon.provider.compact import Compact
     from antiphon.provider.seal import Seal as Seal
     from antiphon.provider.summary import INSTRUCTIONS as INSTRUCTIONS
-    from antiphon.provider.tokens import InputTokens
-
-WIRED = "seal_keys" in inspect.signature(Provider).parameters
-"""Whether the Provider has these endpoints itself; then `mounted` is nothing but a Provider."""
 
 KEYS = {"sk-alice": "alice", "sk-mallory": "mallory"}
 SEAL_KEY = "a-key-for-tests-of-more-than-32-characters"
@@ -54,19 +43,7 @@ def mounted(
         options: What else the Provider is made with.
     """
     options |= {"models": models, "api_keys": keys, "clock": lambda: CLOCK}
-    options["keep_alive"] = keep_alive
-    if WIRED:
-        options["seal_keys"] = seal_keys
-        return Provider(**options)
-    app: Any = Provider(**options)
-    manner = next(each._manner for each in app._endpoints if hasattr(each, "_manner"))
-    terms: dict[str, Any] = {"desk": app._desk, "seal": Seal(seal_keys), "manner": manner}
-    routes = [*Compact(**terms).routes(), *InputTokens(**terms, seat=_seat).routes()]
-    return Router(routes=[*routes, Mount("/", app)])
-
-
-def _seat(request: CreateResponse, model: Model) -> Seat:
-    return Seat(model.name, model, (), request)
+    return Provider(keep_alive=keep_alive, seal_keys=seal_keys, **options)
 
 
 @contextmanager

@@ -14,11 +14,8 @@ from antiphon.items import Compaction, FunctionCallOutput, Message
 from antiphon.models import FunctionCall, ScriptedModel, Text
 from antiphon.provider import Provider, View
 
-from .compacting import KEYS, SEAL_KEY, WIRED, carried, client
+from .compacting import KEYS, SEAL_KEY, carried, client
 from .serving import exchange
-
-if not WIRED:  # goes when it is
-    pytest.skip("the Provider opens nothing yet", allow_module_level=True)
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from antiphon.models import ModelRequest, ScriptedModel
 from antiphon.provider import Rate
 from antiphon.tools import tool
 
-from .compacting import WIRED, client, mounted
+from .compacting import client, mounted
 
 WEATHER: Any = {
     "type": "function",
@@ -186,7 +186,6 @@ async def climate(city: str) -> str:
     raise AssertionError("counting runs nothing")
 
 
-@pytest.mark.skipif(not WIRED, reason="the tools are the catalogue's, which seats nobody yet")
 def test_the_providers_own_tools_count_and_do_not_run() -> None:
     model = Counting()
     own: Any = {"type": "mcp", "server_label": "antiphon", "connector_id": "antiphon"}

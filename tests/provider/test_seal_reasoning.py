@@ -14,16 +14,13 @@ from antiphon.items import ItemAdded, ItemDone, Reasoning as Thought, ReasoningT
 from antiphon.models import FunctionCall, Reasoning, ScriptedModel, Text
 from antiphon.provider import Provider, View, Viewer
 
-from .compacting import KEYS, SEAL_KEY, WIRED, Seal, client
+from .compacting import KEYS, SEAL_KEY, Seal, client
 from .serving import EXTENDED, events_of, exchange, inside
 
 if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
     from provider.sealing import Sealing
 else:
     from antiphon.provider.sealing import Sealing
-
-if not WIRED:  # goes when it is
-    pytest.skip("the Provider seals nothing yet", allow_module_level=True)
 
 pytestmark = pytest.mark.anyio
 
