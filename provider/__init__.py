@@ -10,14 +10,14 @@ from .access import RequestIds as RequestIds
 from .app import Provider as Provider
 from .auth import KeyLookup as KeyLookup
 from .catalogue import Upstream as Upstream
-from .file_store import (
+from .files import (
     Content as Content,
+    DiskFiles as DiskFiles,
     FilePage as FilePage,
     FileStore as FileStore,
     StoredFile as StoredFile,
     Upload as Upload,
 )
-from .files_disk import DiskFiles as DiskFiles
 from .keys import (
     keys_from_environment as keys_from_environment,
     keys_from_file as keys_from_file,

@@ -31,9 +31,8 @@ from .conversations import ConversationsApi
 from .cors import crossing
 from .desk import Desk
 from .door import Door, guarded, refuse
-from .file_store import FileStore
-from .files import FilesApi
-from .files_disk import DiskFiles
+from .files import DiskFiles, FileStore
+from .files_api import FilesApi
 from .line import KEEP_ALIVE_SECONDS
 from .manner import Manner
 from .rate import Rate, Throttle

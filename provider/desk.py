@@ -10,7 +10,7 @@ from antiphon.items import Clock, Ids, now
 
 from .admit import MAX_ITEMS
 from .catalogue import Catalogue
-from .file_store import FileStore
+from .files import FileStore
 from .seal import Seal
 from .sealing import Sealing
 from .store import Store

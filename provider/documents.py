@@ -4,7 +4,7 @@ A stored file, or the bytes that a request holds, becomes what its content is: t
 between marks that it cannot forge; an image an image; what is neither goes on as it is to models
 that take files. URLs are the model's server's to fetch.
 
-Above: `respond`. Below: `file_store`, `files_content`. Not here: text out of PDF and office
+Above: `respond`. Below: `files.store`, `files.content`. Not here: text out of PDF and office
 formats. Source: OpenAI's API reference, "File inputs".
 """
 
@@ -24,9 +24,7 @@ from antiphon.items import (
     Part,
 )
 
-from .file_store import Content, FileStore, no_file
-from .files_content import Held, held
-from .files_name import UNNAMED, safe_name
+from .files import UNNAMED, Content, FileStore, Held, held, no_file, safe_name
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from antiphon.items import Ids, parse_body
 from antiphon.tools import search as kept
 
 from .door import Door
-from .file_store import FileStore
+from .files import FileStore
 from .manner import Manner
 from .vector_stores_files import StoreFiles
 from .vector_stores_wire import (

@@ -1,6 +1,6 @@
 """Files in vector stores over HTTP, one by one and in batches.
 
-Above: `vector_stores`. Below: `tools.search`, `file_store`. Source: OpenAI's API reference,
+Above: `vector_stores`. Below: `tools.search`, `files.store`. Source: OpenAI's API reference,
 "Vector store files" and "Vector store file batches".
 """
 
@@ -16,7 +16,7 @@ from antiphon.items import Ids, parse_body
 from antiphon.tools import search as kept
 
 from .door import Door
-from .file_store import FileStore, no_file
+from .files import FileStore, no_file
 from .manner import Manner
 from .vector_stores_wire import (
     ChangedFile,

@@ -22,11 +22,11 @@ from .serving import PATIENCE
 
 if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
     from provider.auth import Keys
-    from provider.files import FilesApi
+    from provider.files_api import FilesApi
     from testing.files import OWNER, Hand
 else:
     from antiphon.provider.auth import Keys
-    from antiphon.provider.files import FilesApi
+    from antiphon.provider.files_api import FilesApi
     from antiphon.testing.files import OWNER, Hand
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="modes, links and signals of POSIX")

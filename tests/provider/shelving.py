@@ -18,13 +18,13 @@ from .serving import PATIENCE
 
 if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
     from provider.auth import Keys
-    from provider.files import FilesApi
+    from provider.files_api import FilesApi
     from provider.manner import Manner
     from provider.vector_stores import VectorStoresApi
     from testing.files import Hand
 else:
     from antiphon.provider.auth import Keys
-    from antiphon.provider.files import FilesApi
+    from antiphon.provider.files_api import FilesApi
     from antiphon.provider.manner import Manner
     from antiphon.provider.vector_stores import VectorStoresApi
     from antiphon.testing.files import Hand

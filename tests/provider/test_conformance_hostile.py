@@ -138,7 +138,7 @@ async def test_a_server_that_never_ends_an_answer_is_a_failure_and_not_a_hang(
 async def test_a_stream_whose_line_stays_open_after_done_is_seen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("antiphon.testing.provider_line._END_SECONDS", 0.2)
+    monkeypatch.setattr("antiphon.testing.provider.line._END_SECONDS", 0.2)
     event = {"type": "response.created", "sequence_number": 0}
     body = f"event: response.created\ndata: {json.dumps(event)}\n\ndata: [DONE]\n\n".encode()
 
@@ -269,7 +269,7 @@ async def test_what_comes_compressed_unasked_is_refused_unread() -> None:
 
 
 async def test_an_answer_without_end_is_cut_at_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("antiphon.testing.provider_line.MOST", 100_000)
+    monkeypatch.setattr("antiphon.testing.provider.line.MOST", 100_000)
     async with raw_server(pour) as url:
         report = await checked(url, only=["a text as input"], seconds=10)
     said = "POST /responses: expected an answer of at most 100000 bytes; it was longer"
@@ -280,8 +280,8 @@ async def test_an_answer_without_end_is_cut_at_its_size(monkeypatch: pytest.Monk
 async def test_an_odd_websocket_is_a_failure_and_not_a_hang(
     sent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("antiphon.testing.provider_socket.MOST", 20_000)
-    monkeypatch.setattr("antiphon.testing.provider_socket._CLOSE_SECONDS", 0.2)
+    monkeypatch.setattr("antiphon.testing.provider.socket.MOST", 20_000)
+    monkeypatch.setattr("antiphon.testing.provider.socket._CLOSE_SECONDS", 0.2)
 
     async def endpoint(socket: WebSocket) -> None:
         await socket.accept()

@@ -12,11 +12,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
-    from testing import provider_shapes as shapes
-    from testing.provider_shapes_events import EVENTS
+    from testing.provider import shapes
+    from testing.provider.shapes_events import EVENTS
 else:
-    from antiphon.testing import provider_shapes as shapes
-    from antiphon.testing.provider_shapes_events import EVENTS
+    from antiphon.testing.provider import shapes
+    from antiphon.testing.provider.shapes_events import EVENTS
 
 FILE = Path(__file__).resolve().parents[3] / "shared/spec/openapi.json"
 

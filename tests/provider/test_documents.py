@@ -16,11 +16,11 @@ from antiphon.provider import Content, DiskFiles
 
 if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
     from provider.documents import Documents
-    from provider.files_content import Held
+    from provider.files import Held
     from testing.files import OTHER, OWNER, put
 else:
     from antiphon.provider.documents import Documents
-    from antiphon.provider.files_content import Held
+    from antiphon.provider.files import Held
     from antiphon.testing.files import OTHER, OWNER, put
 
 pytestmark = pytest.mark.anyio

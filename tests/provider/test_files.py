@@ -285,7 +285,7 @@ def test_uploads_without_their_parser_are_an_error_at_the_start(
     def nothing(name: str) -> None:
         assert name == "python_multipart"
 
-    monkeypatch.setattr("antiphon.provider.files.find_spec", nothing)
+    monkeypatch.setattr("antiphon.provider.files_api.find_spec", nothing)
     with pytest.raises(ConfigurationError, match=r"pip install 'antiphon\[server\]'"):
         serving_files(here.files)
 

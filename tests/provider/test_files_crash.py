@@ -26,7 +26,8 @@ pytestmark = pytest.mark.anyio
 CHILD = """
 import os, signal, sys
 import anyio
-from antiphon.provider import DiskFiles, files_upload
+from antiphon.provider import DiskFiles
+from antiphon.provider.files import upload as uploading
 
 async def main(folder, how):
     files = DiskFiles(folder)
@@ -34,7 +35,7 @@ async def main(folder, how):
         print((await files.page(principal="alice")).files, flush=True)
         return await files.aclose()
     if how == "dies listing":
-        files_upload._sync = lambda folder: os.kill(os.getpid(), signal.SIGKILL)
+        uploading._sync = lambda folder: os.kill(os.getpid(), signal.SIGKILL)
     async with files.upload(principal="alice") as upload:
         for _ in range(5):
             await upload.write(bytes(1_000_000))
@@ -137,7 +138,7 @@ async def test_what_is_deleted_between_finding_and_opening_it_is_not_found(
         async def delete() -> None:
             assert await others.delete(file.id, principal=OWNER)
 
-        monkeypatch.setattr("antiphon.provider.files_disk.os.open", late)
+        monkeypatch.setattr("antiphon.provider.files.disk.os.open", late)
         assert await read(files, file.id) is None
         assert deleted.is_set()
 

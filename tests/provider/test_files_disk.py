@@ -18,10 +18,10 @@ from antiphon.provider import DiskFiles, FileStore
 from .filing import POSIX, code_of, names, opened, page_of
 
 if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
-    from provider.file_store import save
+    from provider.files import save
     from testing.files import OWNER, Hand, check_files, put, read
 else:
-    from antiphon.provider.file_store import save
+    from antiphon.provider.files import save
     from antiphon.testing.files import OWNER, Hand, check_files, put, read
 
 pytestmark = pytest.mark.anyio
@@ -201,7 +201,7 @@ async def test_a_disk_that_is_full_leaves_nothing(
             raise OSError(28, "No space left on device")
 
         with monkeypatch.context() as patched:
-            patched.setattr("antiphon.provider.files_upload.os.write", full)
+            patched.setattr("antiphon.provider.files.upload.os.write", full)
             with pytest.raises(OSError, match="No space left"):
                 await put(files, bytes(1_500_000))
         assert len(names(tmp_path / "f")[1]) == 1
@@ -217,7 +217,7 @@ async def test_a_disk_that_takes_a_little_at_a_time_gets_it_all(
     def little(handle: int, data: memoryview) -> int:
         return writing(handle, data[:70_000])
 
-    monkeypatch.setattr("antiphon.provider.files_upload.os.write", little)
+    monkeypatch.setattr("antiphon.provider.files.upload.os.write", little)
     async with opened(tmp_path / "f") as files:
         file = await put(files, data)
         assert await read(files, file.id) == data
@@ -231,7 +231,7 @@ async def test_an_upload_that_cannot_be_listed_leaves_nothing(
 
     async with opened(tmp_path / "f", quota=2_000_000) as files:
         with monkeypatch.context() as patched:
-            patched.setattr("antiphon.provider.files_upload._sync", broken)
+            patched.setattr("antiphon.provider.files.upload._sync", broken)
             with pytest.raises(OSError, match="Input/output error"):
                 await put(files, bytes(1_500_000))
         assert names(tmp_path / "f") == (set(), set())

@@ -34,9 +34,9 @@ from .filing import (
 from .serving import PATIENCE, serve
 
 if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
-    from provider.files_form import MAX_OVERHEAD, Form
+    from provider.files.form import MAX_OVERHEAD, Form
 else:
-    from antiphon.provider.files_form import MAX_OVERHEAD, Form
+    from antiphon.provider.files.form import MAX_OVERHEAD, Form
 
 pytestmark = pytest.mark.anyio
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings, strategies as st
 from .filing import BORDER, Shelf, form, get, part, post, shelf as shelf, upload_form
 
 if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
-    from provider.files_name import disposition, safe_name
+    from provider.files import disposition, safe_name
 else:
-    from antiphon.provider.files_name import disposition, safe_name
+    from antiphon.provider.files import disposition, safe_name
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,302 @@
+"""/v1/files: uploads, kept for their owner, as OpenAI's Files API has it.
+
+Above: `app`, which assembles the routes. Below: `files.form` (the multipart body), `files.store`
+(the seam). A content is always a download: no browser shows what somebody uploaded. Ranges are
+not served.
+Source: OpenAI's API reference, "Files".
+"""
+
+import base64
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import PurePath
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import anyio
+from starlette.datastructures import Headers, QueryParams
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, StreamingResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from antiphon.errors import ConfigurationError, RequestError
+
+from .auth import Keys
+from .door import Door
+from .files import FileStore, Order, StoredFile, disposition, no_file, too_large
+
+PURPOSES: Final = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
+"""What a file may be uploaded for."""
+
+_ANCHOR: Final = "expires_after[anchor]"
+_SECONDS: Final = "expires_after[seconds]"
+_KNOWN: Final = ("purpose", _ANCHOR, _SECONDS)
+_SHORTEST, _LONGEST = 3_600, 2_592_000  # seconds: one hour, 30 days
+_MOST: Final = 10_000
+_WINDOW: Final = 64 * 1024
+_DIGITS: Final = 19  # of a number that is larger than any file
+
+_SAFE: Final = {
+    ".csv": "text/csv",
+    ".gif": "image/gif",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".json": "application/json",
+    ".jsonl": "application/jsonl",
+    ".md": "text/markdown",
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+    ".txt": "text/plain",
+    ".webp": "image/webp",
+    ".zip": "application/zip",
+}
+"""Types that are told by a name's ending; none that a browser would run."""
+
+
+class FilesApi:
+    """The endpoints of files.
+
+    Args:
+        keys: Who is asking.
+        files: Where files are kept.
+        idle_seconds: How long an upload may take for each 64 KiB of its body.
+
+    Raises:
+        ConfigurationError: The parser of uploads is not installed.
+    """
+
+    def __init__(self, keys: Keys, files: FileStore, *, idle_seconds: float = 60.0) -> None:
+        if find_spec("python_multipart") is None:
+            raise ConfigurationError(
+                "uploads of files need python-multipart: pip install 'antiphon[server]'"
+            )
+        self._keys = keys
+        self._files = files
+        self._idle = idle_seconds
+
+    def routes(self) -> list[Route]:
+        """What is served, each path with its door."""
+        return [
+            Route("/v1/files", Door({"POST": self._upload, "GET": self._list})),
+            Route("/v1/files/{id}", Door({"GET": self._retrieve, "DELETE": self._delete})),
+            Route("/v1/files/{id}/content", Door({"GET": self._content})),
+        ]
+
+    async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        from .files.form import MAX_OVERHEAD, Form  # the parser is an extra's
+
+        principal = await self._keys.principal(scope)
+        headers = Headers(scope=scope)
+        if self._keys.open:
+            _check_origin(headers)
+        form = Form(headers.get("content-type", ""), known=_KNOWN)
+        if _announced(headers) > self._files.max_bytes + MAX_OVERHEAD:
+            raise too_large(self._files.max_bytes)
+        async with self._files.upload(principal=principal) as upload:
+            more = True
+            while more:
+                chunk, more = await _take(receive, self._idle)
+                for piece in form.feed(chunk):
+                    await upload.write(piece)
+                _check(form.fields)  # as soon as can be: the file may be long
+            filename = form.end()
+            purpose, expires_after = _wanted(form.fields)
+            file = await upload.finish(
+                filename=filename, purpose=purpose, expires_after=expires_after
+            )
+        await JSONResponse(_shown(file))(scope, receive, send)
+
+    async def _list(self, scope: Scope, receive: Receive, send: Send) -> None:
+        principal = await self._keys.principal(scope)
+        query = QueryParams(scope["query_string"])
+        after = query.get("after")
+        page = await self._files.page(
+            principal=principal,
+            after=after,
+            limit=_limit(query),
+            order=_order(query),
+            purpose=query.get("purpose"),
+        )
+        if page is None:
+            raise no_file(after or "", "after")
+        listed = {
+            "object": "list",
+            "data": [_shown(file) for file in page.files],
+            "first_id": page.files[0].id if page.files else None,
+            "last_id": page.files[-1].id if page.files else None,
+            "has_more": page.has_more,
+        }
+        await JSONResponse(listed)(scope, receive, send)
+
+    async def _retrieve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        principal = await self._keys.principal(scope)
+        file_id: str = scope["path_params"]["id"]
+        file = await self._files.load(file_id, principal=principal)
+        if file is None:
+            raise no_file(file_id)
+        await JSONResponse(_shown(file))(scope, receive, send)
+
+    async def _delete(self, scope: Scope, receive: Receive, send: Send) -> None:
+        principal = await self._keys.principal(scope)
+        file_id: str = scope["path_params"]["id"]
+        if not await self._files.delete(file_id, principal=principal):
+            raise no_file(file_id)
+        gone = {"id": file_id, "object": "file", "deleted": True}
+        await JSONResponse(gone)(scope, receive, send)
+
+    async def _content(self, scope: Scope, receive: Receive, send: Send) -> None:
+        principal = await self._keys.principal(scope)
+        file_id: str = scope["path_params"]["id"]
+        async with self._files.open(file_id, principal=principal) as content:
+            if content is None:
+                raise no_file(file_id)
+            answer = StreamingResponse(content.chunks, headers=_download(content.file))
+            await answer(scope, receive, send)
+
+
+def _check_origin(headers: Headers) -> None:
+    """Refuse other sites' pages where there are no keys.
+
+    A form is the one body that a browser sends anywhere without asking first.
+
+    Raises:
+        RequestError: 403; another site's page sends it.
+    """
+    origin = headers.get("origin")
+    if origin is not None and _host(origin) != _host(f"//{headers.get('host', '')}"):
+        raise RequestError(
+            f"this provider has no API keys and takes no uploads from pages of {origin[:100]!r}: "
+            'configure api_keys={"<key>": "<principal>"}',
+            status=403,
+            code="local_only",
+            type="permission_error",
+        )
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+def _announced(headers: Headers) -> int:
+    """How long the body is by its own word; 0 where it says nothing that can be read."""
+    said = headers.get("content-length", "")
+    return int(said[:_DIGITS]) if said.isdecimal() else 0
+
+
+async def _take(receive: Receive, seconds: float) -> tuple[bytes, bool]:
+    """At least 64 KiB of a body, or its end, and whether there is more.
+
+    A sender has to come that far in time: one that sends a byte now and then is as idle as one
+    that sends nothing.
+
+    Raises:
+        RequestError: 408; it did not.
+        ClientDisconnect: The client left.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    with anyio.move_on_after(seconds):
+        while size < _WINDOW:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if not message.get("more_body", False):
+                return b"".join(chunks), False
+        return b"".join(chunks), True
+    raise RequestError(
+        f"expected {_WINDOW:,} bytes of the body, or its end, every {seconds:g} seconds: "
+        "send it faster",
+        status=408,
+        code="request_timeout",
+    )
+
+
+def _check(fields: Mapping[str, str]) -> None:
+    """Refuse a purpose or an expiry that is not served, if it has come.
+
+    Raises:
+        RequestError: 400, with `param`.
+    """
+    purpose = fields.get("purpose", PURPOSES[0])
+    if purpose not in PURPOSES:
+        raise _invalid("purpose", f"one of {', '.join(PURPOSES)}", purpose)
+    if fields.get(_ANCHOR, "created_at") != "created_at":
+        raise _invalid(_ANCHOR, "created_at", fields[_ANCHOR])
+    _whole(fields.get(_SECONDS, str(_SHORTEST)), _SECONDS, _SHORTEST, _LONGEST)
+
+
+def _wanted(fields: Mapping[str, str]) -> tuple[str, int | None]:
+    """The purpose, and the seconds until the file is gone; `_check` has passed both.
+
+    Raises:
+        RequestError: 400; a field is missing.
+    """
+    from .files.form import missing
+
+    if "purpose" not in fields:
+        raise missing("purpose", f"one of {', '.join(PURPOSES)}")
+    for field, other in (_ANCHOR, _SECONDS), (_SECONDS, _ANCHOR):
+        if field in fields and other not in fields:
+            raise missing(other, f"it together with {field}")
+    if _SECONDS in fields:
+        return fields["purpose"], int(fields[_SECONDS])
+    return fields["purpose"], _LONGEST if fields["purpose"] == "batch" else None
+
+
+def _limit(query: QueryParams) -> int:
+    return _whole(query.get("limit", str(_MOST)), "limit", 1, _MOST)
+
+
+def _order(query: QueryParams) -> Order:
+    order = query.get("order", "desc")
+    if order not in ("asc", "desc"):
+        raise _invalid("order", "asc or desc", order)
+    return order
+
+
+def _whole(text: str, param: str, least: int, most: int) -> int:
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1
+    if not least <= number <= most:
+        raise _invalid(param, f"a whole number from {least:,} to {most:,}", text)
+    return number
+
+
+def _invalid(param: str, expected: str, got: str) -> RequestError:
+    return RequestError(
+        f"{param}: expected {expected}, got {got[:100]!r}", param=param, code="invalid_value"
+    )
+
+
+def _shown(file: StoredFile) -> dict[str, Any]:
+    """The file object of the wire."""
+    return {
+        "id": file.id,
+        "object": "file",
+        "bytes": file.bytes,
+        "created_at": file.created_at,
+        "expires_at": file.expires_at,
+        "filename": file.filename,
+        "purpose": file.purpose,
+        "status": "processed",  # there is nothing to wait for
+    }
+
+
+def _download(file: StoredFile) -> dict[str, str]:
+    """Headers under which a browser saves a content and never shows or runs it."""
+    suffix = PurePath(file.filename).suffix.lower()
+    digest = base64.b64encode(bytes.fromhex(file.sha256)).decode()
+    return {
+        "content-type": _SAFE.get(suffix, "application/octet-stream"),
+        "content-length": str(file.bytes),
+        "content-disposition": disposition(file.filename),
+        "content-security-policy": "sandbox; default-src 'none'",
+        "x-content-type-options": "nosniff",
+        "cache-control": "private, no-store",
+        "repr-digest": f"sha-256=:{digest}:",
+    }
