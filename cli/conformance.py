@@ -4,16 +4,15 @@ Above: `entry`. Below: the conformance kit of providers. Not here: any rule.
 """
 
 import json
-import os
 from typing import Any, Final
 
 import anyio
 from rich.markup import escape
 
-from antiphon.errors import ConfigurationError
 from antiphon.testing.provider import Examination
 
 from .conformance_parser import ConformanceOptions
+from .endpoint import key_in
 from .paper import Paper
 
 _STYLES: Final = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
@@ -93,23 +92,10 @@ def _examination(options: ConformanceOptions) -> Examination:
     return Examination(
         options.url,
         model=options.model,
-        api_key=_key(options.api_key_env),
+        api_key=key_in(options.api_key_env),
         dialect=options.dialect,
         only=options.only,
         websocket=options.websocket,
         seconds=options.timeout,
         schema=options.schema,
     )
-
-
-def _key(variable: str | None) -> str | None:
-    """The key in this environment variable. Keys are sent only where they were said to go."""
-    if variable is None:
-        return None
-    key = os.environ.get(variable)
-    if not key:
-        raise ConfigurationError(
-            f"--api-key-env: expected a key in the environment variable {variable}; it is "
-            f"{'empty' if key == '' else 'not set'}: export {variable}=..."
-        )
-    return key

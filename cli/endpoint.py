@@ -39,7 +39,7 @@ def open_upstream(endpoint: Endpoint) -> Upstream:
     """
     if endpoint.base_url is None:
         raise ConfigurationError("expected the server's address: say --base-url URL")
-    return Upstream(endpoint.base_url, api_key=_key(endpoint.api_key_env), api=endpoint.api)
+    return Upstream(endpoint.base_url, api_key=key_in(endpoint.api_key_env), api=endpoint.api)
 
 
 def shown(url: str) -> str:
@@ -48,8 +48,12 @@ def shown(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
-def _key(variable: str | None) -> str | None:
-    """The key in this environment variable. Keys are sent only where they were said to go."""
+def key_in(variable: str | None) -> str | None:
+    """The key in this environment variable. Keys are sent only where they were said to go.
+
+    Raises:
+        ConfigurationError: There is none in it.
+    """
     if variable is None:
         return None
     key = os.environ.get(variable)

@@ -42,6 +42,9 @@ from .speech import (
     Text as Text,
     Usage as Usage,
 )
+from .transport import (
+    server_url as server_url,
+)
 from .upstream import (
     Upstream as Upstream,
 )

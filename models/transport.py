@@ -144,7 +144,7 @@ class Transport:
     ) -> None:
         if retries < 0:
             raise ConfigurationError(f"retries: expected 0 or more; got {retries}")
-        url = _url(base_url)
+        url = server_url(base_url)
         self.host: str = f"{url.scheme}://{url.netloc.decode('ascii')}"
         self._url = url
         self._urls: dict[str, httpx2.URL] = {}  # by path: parsing costs more than a look
@@ -242,14 +242,19 @@ class Transport:
         return url
 
 
-def _url(given: str) -> httpx2.URL:
+def server_url(given: str) -> httpx2.URL:
+    """A server's address, as a user gave it.
+
+    Raises:
+        ConfigurationError: It is no http or https URL.
+    """
     try:
         url = httpx2.URL(given)
     except (httpx2.InvalidURL, TypeError):
         url = httpx2.URL("")
     if url.scheme not in ("http", "https") or not url.host:
         raise ConfigurationError(
-            "base_url: expected a URL such as http://localhost:11434/v1; "
+            "base_url: expected a URL such as http://localhost:8000/v1; "
             f"got {url.copy_with(username=None, password=None, query=None)!s}: "
             "begin it with http:// or https://"
         )

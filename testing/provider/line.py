@@ -18,6 +18,7 @@ from pydantic_core import to_json
 
 from antiphon import __version__
 from antiphon.errors import ConfigurationError
+from antiphon.models import server_url
 
 from .report import Broken, Skipped, shown
 from .sse import Frame, Json, Told, obj, parse, read_sse
@@ -146,7 +147,8 @@ class Line:
     ) -> None:
         if not (math.isfinite(seconds) and seconds > 0):
             raise ConfigurationError(f"seconds: expected seconds above 0, got {seconds}")
-        self._url = _url(base_url)
+        url = server_url(base_url)
+        self._url = url.copy_with(path="/v1") if url.path in ("", "/") else url
         self._key = api_key or None
         self._secrets = [each for each in (self._key, self._url.password) if each]
         self._headers = {"user-agent": f"antiphon-conformance/{__version__}", **headers}
@@ -315,17 +317,3 @@ async def _read(response: httpx2.Response, chunks: list[bytes]) -> bool:
             tail = (tail + chunk)[-len(_DONE) :]
         if patience.cancelled_caught:
             return False
-
-
-def _url(given: str) -> httpx2.URL:
-    try:
-        url = httpx2.URL(given)
-    except (httpx2.InvalidURL, TypeError):
-        url = httpx2.URL("")
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ConfigurationError(
-            "base_url: expected a URL such as http://localhost:8000/v1; "
-            f"got {url.copy_with(username=None, password=None, query=None)!s}: "
-            "begin it with http:// or https://"
-        )
-    return url.copy_with(path="/v1") if url.path in ("", "/") else url

@@ -14,12 +14,13 @@ from openai import AsyncOpenAI
 from pydantic import BaseModel
 
 from antiphon.items import Message
-from antiphon.models import FunctionCall, ModelRequest, Reasoning, ScriptedModel, Text, model
+from antiphon.models import ModelRequest, Reasoning, ScriptedModel, Text, model
 from antiphon.provider import Provider
 from antiphon.sandboxes import LocalSandboxes
-from antiphon.tools import CodeInterpreter, tool
+from antiphon.tools import CodeInterpreter
 
 from .serving import BUILT_IN, PATIENCE, serve
+from .voices import caller, climate, coder
 
 pytestmark = pytest.mark.anyio
 
@@ -33,33 +34,6 @@ REPLAYED: list[list[str]] = []
 class City(BaseModel):
     name: str
     people: int
-
-
-@tool
-async def climate(city: str) -> str:
-    """The climate of a city."""
-    return f"mild in {city}"
-
-
-@model("caller")
-async def caller(request: ModelRequest) -> AsyncGenerator[Any, None]:
-    """Thinks, calls its first tool, then says what came of it."""
-    last = request.items[-1]
-    if last.type == "function_call_output":
-        yield Text(f"It is {last.output}.")
-        return
-    yield Reasoning("I should look.")
-    yield FunctionCall(request.tools[0].name, {"city": "Oslo"})
-
-
-@model("coder")
-async def coder(request: ModelRequest) -> AsyncGenerator[Any, None]:
-    """Runs a little code, and says what it printed."""
-    last = request.items[-1]
-    if last.type == "function_call_output":
-        yield Text(f"It printed {last.output}")
-        return
-    yield FunctionCall("code_interpreter", {"code": "print(6 * 7)"})
 
 
 @model("counter")

@@ -14,12 +14,13 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 from openai.types.responses import ResponsesServerEvent
 
-from antiphon.models import FunctionCall, ModelRequest, Reasoning, ScriptedModel, Text, model
+from antiphon.models import ModelRequest, Reasoning, ScriptedModel, Text, model
 from antiphon.provider import Provider
 from antiphon.sandboxes import LocalSandboxes
-from antiphon.tools import CodeInterpreter, tool
+from antiphon.tools import CodeInterpreter
 
 from .serving import BUILT_IN, PATIENCE
+from .voices import caller, climate, coder
 from .websocketing import TERMINAL, served, socketed
 
 pytestmark = pytest.mark.anyio
@@ -29,33 +30,6 @@ sdk: Any = importlib.import_module("agents")
 KEY = "sk-test"
 CODE: Any = {"type": "code_interpreter", "container": {"type": "auto"}}
 CLASSES: set[type[Any]] = set(typing.get_args(typing.get_args(ResponsesServerEvent)[0]))
-
-
-@tool
-async def climate(city: str) -> str:
-    """The climate of a city."""
-    return f"mild in {city}"
-
-
-@model("caller")
-async def caller(request: ModelRequest) -> AsyncGenerator[Any, None]:
-    """Thinks, calls its first tool, then says what came of it."""
-    last = request.items[-1]
-    if last.type == "function_call_output":
-        yield Text(f"It is {last.output}.")
-        return
-    yield Reasoning("I should look.")
-    yield FunctionCall(request.tools[0].name, {"city": "Oslo"})
-
-
-@model("coder")
-async def coder(request: ModelRequest) -> AsyncGenerator[Any, None]:
-    """Runs a little code, and says what it printed."""
-    last = request.items[-1]
-    if last.type == "function_call_output":
-        yield Text(f"It printed {last.output}")
-        return
-    yield FunctionCall("code_interpreter", {"code": "print(6 * 7)"})
 
 
 @model("counter")

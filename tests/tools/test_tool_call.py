@@ -1,13 +1,10 @@
 """A call of a `@tool` function: arguments, execution, results and failures, as events."""
 
-import json
 import logging
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import date
-from enum import Enum
 from functools import wraps
 from typing import Annotated, Any
 
@@ -17,48 +14,12 @@ from pydantic import BaseModel, Field, field_validator
 
 from antiphon.errors import ModelRetry, ToolFailed
 from antiphon.items import ToolCall
-from antiphon.testing.tool import begin, check_call_events, check_offer, play
-from antiphon.tools import Context, Scope, Tool, tool
+from antiphon.testing.tool import begin, check_offer, play
+from antiphon.tools import Context, Scope, tool
+
+from .receipts import Colour, Pair, Point, failure, receipt
 
 pytestmark = pytest.mark.anyio
-
-
-class Colour(Enum):
-    RED = "red"
-
-
-class Point(BaseModel):
-    x: int
-    y: int = 0
-
-
-@dataclass
-class Pair:
-    a: int
-    b: int
-
-
-async def receipt(made: Tool[..., Any], arguments: Any = None, **options: Any) -> ToolCall:
-    """What came of one call."""
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments or {})
-    item = check_call_events(await play(made, text, **options))
-    assert isinstance(item, ToolCall)
-    return item
-
-
-async def failure(made: Tool[..., Any], arguments: Any = None, **options: Any) -> str:
-    item = await receipt(made, arguments, **options)
-    assert (item.status, item.output) == ("failed", None)
-    assert item.error is not None
-    return item.error
-
-
-async def gives(result: Any) -> ToolCall:
-    @tool
-    async def give() -> Any:
-        return result
-
-    return await receipt(give)
 
 
 @tool

@@ -1,60 +1,20 @@
 """What a `@tool` gives: results as content, and progress on the way."""
 
-import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import date
-from enum import Enum
 from typing import Any
 
 import anyio
 import pytest
-from pydantic import BaseModel
 
 from antiphon.errors import ToolFailed
 from antiphon.items import InputFile, InputImage, InputText, ToolCall, ToolProgress
 from antiphon.testing.tool import SLOT, begin, check_call_events, play
-from antiphon.tools import Progress, Tool, tool
+from antiphon.tools import Progress, tool
+
+from .receipts import Colour, Pair, Point, failure, gives, receipt
 
 pytestmark = pytest.mark.anyio
-
-
-class Colour(Enum):
-    RED = "red"
-
-
-class Point(BaseModel):
-    x: int
-    y: int = 0
-
-
-@dataclass
-class Pair:
-    a: int
-    b: int
-
-
-async def receipt(made: Tool[..., Any], arguments: Any = None, **options: Any) -> ToolCall:
-    """What came of one call."""
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments or {})
-    item = check_call_events(await play(made, text, **options))
-    assert isinstance(item, ToolCall)
-    return item
-
-
-async def failure(made: Tool[..., Any], arguments: Any = None, **options: Any) -> str:
-    item = await receipt(made, arguments, **options)
-    assert (item.status, item.output) == ("failed", None)
-    assert item.error is not None
-    return item.error
-
-
-async def gives(result: Any) -> ToolCall:
-    @tool
-    async def give() -> Any:
-        return result
-
-    return await receipt(give)
 
 
 # --- results
