@@ -10,8 +10,9 @@ def store_of(given: Store | str | None) -> Store:
     """A store as it is given, or the one that a URL stands for.
 
     Args:
-        given: `sqlite+aiosqlite:///` and a path; `memory://`, which is what None means; or a
-            Store. A database is opened at its first use.
+        given: `sqlite+aiosqlite:///` and a path; `postgresql://user:password@host/name`;
+            `memory://`, which is what None means; or a Store. A database is opened at its first
+            use.
 
     Raises:
         ConfigurationError: It is none of these, or what it needs is not installed.

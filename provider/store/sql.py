@@ -1,7 +1,7 @@
 """`SqlStore`: a store in a database, which outlives the process and is shared by several.
 
 Items are written once and only added to; a response is a row without its items. What is
-acknowledged is on the disk. Below: `sqlite` (transactions), `sql_tables` (schema), and one file
+acknowledged is on the disk. Below: `database` (transactions), `sql_tables` (schema), and one file
 of rows for each part of `Store`. Not here: SQL.
 """
 
@@ -19,11 +19,11 @@ from antiphon.items import Clock, Item, Response, now
 from . import sql_approvals, sql_conversations, sql_jobs, sql_responses
 from .approvals import Approval
 from .conversations import Conversation
+from .database import Database
 from .jobs import Hold, Told
 from .paging import Page, Paging
 from .record import Record
 from .sql_tables import migrate
-from .sqlite import SqliteDatabase
 from .store import Chain
 
 _log = logging.getLogger("antiphon.provider")
@@ -46,14 +46,15 @@ class SqlStore:
     stay until they are deleted, with the items in them. Old responses and expired approvals are
     swept by writers, a hundred in each step, and are as good as absent before that.
 
-    What is deleted is overwritten with zeros in the file. Deleting methods and sweeps remove it
-    from SQLite's log (`-wal`), too, before they return, unless somebody reads for longer than half
-    a second; then the next sweep does. A file system or disk that keeps old blocks, and backups,
-    are out of reach here.
+    In SQLite, what is deleted is overwritten with zeros in the file. Deleting methods and sweeps
+    remove it from SQLite's log (`-wal`), too, before they return, unless somebody reads for longer
+    than half a second; then the next sweep does. A file system or disk that keeps old blocks, and
+    backups, are out of reach here. In PostgreSQL it goes when the server vacuums its tables.
 
     Args:
         url: `sqlite+aiosqlite:///` and the path of a file, which is made for this user alone. It
-            must be on a local disk: SQLite's locks do not work over a network.
+            must be on a local disk: SQLite's locks do not work over a network. Or
+            `postgresql://user:password@host/name`, for processes on several machines.
         max_age: Seconds that a response is kept after it was saved, with its input and events.
         limit: How many responses each principal may have; the oldest go first.
         clock: Gives seconds since 1970.
@@ -74,7 +75,7 @@ class SqlStore:
             raise ConfigurationError(f"max_age: expected seconds above 0, got {max_age}")
         if limit is not None and limit < 1:
             raise ConfigurationError(f"limit: expected at least 1 response, got {limit}")
-        self._database = SqliteDatabase(url, migrate=migrate)
+        self._database = _database(url)
         self._max_age = max_age
         self._limit = limit
         self._clock = clock
@@ -350,3 +351,18 @@ class SqlStore:
     def _fresh(self) -> float:
         """The time from which on responses are kept."""
         return -math.inf if self._max_age is None else self._clock() - self._max_age
+
+
+def _database(url: str) -> Database:
+    """What a URL leads to.
+
+    Raises:
+        ConfigurationError: It is no database that is known here, or its driver is not there.
+    """
+    if url.startswith("postgresql"):
+        from .postgres import PostgresDatabase
+
+        return PostgresDatabase(url, migrate=migrate)
+    from .sqlite import SqliteDatabase
+
+    return SqliteDatabase(url, migrate=migrate)

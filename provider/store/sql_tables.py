@@ -1,18 +1,19 @@
 """The tables of a SqlStore, and the numbered steps by which a database comes to have them.
 
-Nothing here is of one database alone. JSON is kept as the bytes that `items` writes and reads.
-An item is one row, however many lists it stands in: the input or output of a response, a
-conversation, or both. A response's row is everything of it but items.
+JSON is kept as the bytes that `items` writes and reads. An item is one row, however many lists it
+stands in: the input or output of a response, a conversation, or both. A response's row is
+everything of it but items.
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
     Connection,
+    Dialect,
     Float,
     ForeignKey,
     Index,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Table,
+    TypeDecorator,
     UniqueConstraint,
     insert,
     select,
@@ -35,6 +37,20 @@ OUTPUT: Final = 1
 """The part of a response that an item stands in."""
 
 _METADATA = MetaData()
+
+
+class _WithoutNul(TypeDecorator[str]):
+    """Text for PostgreSQL, which has no NUL: U+FFFD stands for it."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """As the database can have it."""
+        return value.replace("\0", "\ufffd") if isinstance(value, str) else value
+
+
+_WORD = String().with_variant(_WithoutNul(), "postgresql")
 _KEY = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -49,11 +65,11 @@ responses: Table = Table(
     "antiphon_responses",
     _METADATA,
     Column("pk", _KEY, primary_key=True),
-    Column("principal", String, nullable=False),
-    Column("id", String, nullable=False),
+    Column("principal", _WORD, nullable=False),
+    Column("id", _WORD, nullable=False),
     Column("saved_at", Float, nullable=False),
-    Column("previous", String),
-    Column("conversation", String),
+    Column("previous", _WORD),
+    Column("conversation", _WORD),
     Column("envelope", LargeBinary, nullable=False),
     Column("view", LargeBinary, nullable=False),
     UniqueConstraint("principal", "id"),
@@ -66,8 +82,8 @@ conversations: Table = Table(
     "antiphon_conversations",
     _METADATA,
     Column("pk", _KEY, primary_key=True),
-    Column("principal", String, nullable=False),
-    Column("id", String, nullable=False),
+    Column("principal", _WORD, nullable=False),
+    Column("id", _WORD, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("metadata", LargeBinary, nullable=False),
     Column("places", BigInteger, nullable=False),  # that were ever taken; the next one's number
@@ -79,13 +95,13 @@ items: Table = Table(
     "antiphon_items",
     _METADATA,
     Column("pk", _KEY, primary_key=True),
-    Column("principal", String, nullable=False),
+    Column("principal", _WORD, nullable=False),
     _reference("response", "antiphon_responses.pk", ondelete="SET NULL"),
     Column("part", SmallInteger, nullable=False),
     Column("position", Integer, nullable=False),
     _reference("conversation", "antiphon_conversations.pk", ondelete="SET NULL"),
     Column("place", BigInteger),
-    Column("id", String),  # only where something is found by it
+    Column("id", _WORD),  # only where something is found by it
     Column("made_here", Boolean, nullable=False),  # the id, and not by a client
     Column("json", LargeBinary, nullable=False),
     UniqueConstraint("response", "part", "position"),
@@ -111,8 +127,8 @@ jobs: Table = Table(
     "antiphon_jobs",
     _METADATA,
     _reference("response", "antiphon_responses.pk", ondelete="CASCADE", primary_key=True),
-    Column("id", String, nullable=False, unique=True),
-    Column("owner", String, nullable=False),
+    Column("id", _WORD, nullable=False, unique=True),
+    Column("owner", _WORD, nullable=False),
     Column("until", Float, nullable=False),
     Column("cancel", Boolean, nullable=False),
 )
@@ -129,9 +145,9 @@ events: Table = Table(
 approvals: Table = Table(
     "antiphon_approvals",
     _METADATA,
-    Column("principal", String, primary_key=True),
-    Column("id", String, primary_key=True),
-    Column("digest", String, nullable=False),
+    Column("principal", _WORD, primary_key=True),
+    Column("id", _WORD, primary_key=True),
+    Column("digest", _WORD, nullable=False),
     Column("expires_at", Float, nullable=False),
     Column("consumed_at", Float),
     Index("antiphon_approvals_by_age", "expires_at"),

@@ -1,31 +1,31 @@
 """`SqliteDatabase`: transactions on one SQLite file. What is SQLite's alone stands here.
 
-A transaction runs whole in a worker thread: SQLite has nothing to wait for but the disk, and to
-go to a thread and back for each statement, as its asynchronous drivers do, takes twice the CPU.
-So it is also never cut in the middle by a cancellation, with the file's lock held.
+To go to a thread and back for each statement, as SQLite's asynchronous drivers do, takes twice the
+CPU of one thread for a whole transaction.
 
 Readers never wait for writers (WAL). Writers of one process stand in a line, which is fair and can
 be left; whoever is its head writes for all that wait, since the disk is waited for once in a
 commit, however much is in it. Those of several processes wait for each other inside SQLite.
 
-Below: SQLAlchemy. Above: `sql`. Not here: what is kept.
+Below: `database`, SQLAlchemy. Above: `sql`. Not here: what is kept.
 """
 
 import os
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import anyio
-from anyio import to_thread
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from antiphon.errors import ConfigurationError
+
+from .database import Threads
 
 _T = TypeVar("_T")
 
@@ -76,15 +76,15 @@ class SqliteDatabase:
         self._migrate = migrate
         self._engine = _engine(self._path)
         self._writes = self._engine.execution_options(antiphon_writes=True)
-        self._threads = anyio.CapacityLimiter(_READERS + 1)
+        self._threads = Threads(self._engine, self._prepare, most=_READERS + 1)
         self._readers = anyio.Semaphore(_READERS)
         self._writer = anyio.Lock()
         self._line: list[_Wish] = []
-        self._opening = anyio.Lock()
-        self._open = False
-        self._closed = False
-        self._busy = 0
-        self._idle = anyio.Event()
+
+    @property
+    def engine(self) -> Engine:
+        """What its connections come from."""
+        return self._engine
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
         """What some queries find, all at one moment. `work` runs in another thread."""
@@ -94,7 +94,7 @@ class SqliteDatabase:
                 return work(connection)
 
         async with self._readers:
-            return await self._run(run)
+            return await self._threads.run(run)
 
     async def write(self, work: Callable[[Connection], _T]) -> _T:
         """Change something, whole or, where `work` raises, not at all. `work` runs in another
@@ -118,7 +118,7 @@ class SqliteDatabase:
         await self.open()
         batch, self._line = self._line[:_BATCH], self._line[_BATCH:]
         try:
-            await self._run(lambda: self._write_all(batch))
+            await self._threads.run(lambda: self._write_all(batch))
         finally:
             self._line[:0] = [wish for wish in batch if not wish.done]
 
@@ -164,7 +164,7 @@ class SqliteDatabase:
             return False
 
         async with self._writer:
-            return await self._run(run)
+            return await self._threads.run(run)
 
     async def open(self) -> None:
         """Make or open the file and bring its tables up to date.
@@ -173,14 +173,11 @@ class SqliteDatabase:
             ConfigurationError: It cannot be opened, is no database, or a newer antiphon's; or
                 this was closed.
         """
-        if self._open and not self._closed:
-            return
-        async with self._opening:
-            if self._closed:
-                raise ConfigurationError("store: it is closed: make another one")
-            if not self._open:
-                await to_thread.run_sync(self._prepare, limiter=self._threads)
-                self._open = True
+        await self._threads.open()
+
+    async def aclose(self) -> None:
+        """Wait for what is being done, and close the file. Closing twice is no error."""
+        await self._threads.aclose()
 
     def _prepare(self) -> None:
         """Make the file, for this user alone, and set what is kept in it. Of several processes
@@ -204,29 +201,6 @@ class SqliteDatabase:
             if isinstance(error, DBAPIError | sqlite3.Error | OSError):
                 raise _unusable(self._path, error) from error
             raise
-
-    async def aclose(self) -> None:
-        """Wait for what is being done, and close the file. Closing twice is no error."""
-        async with self._opening:
-            self._closed = True
-            if self._busy:
-                await self._idle.wait()
-            await to_thread.run_sync(self._engine.dispose, limiter=self._threads)
-
-    async def _run(self, work: Callable[[], _T]) -> _T:
-        async with self._session():
-            return await to_thread.run_sync(work, limiter=self._threads)
-
-    @asynccontextmanager
-    async def _session(self) -> AsyncGenerator[None]:
-        await self.open()
-        self._busy += 1
-        try:
-            yield
-        finally:
-            self._busy -= 1
-            if self._closed and not self._busy:
-                self._idle.set()
 
 
 def _engine(path: Path) -> Engine:
@@ -267,7 +241,7 @@ def _outside(engine: Engine) -> Generator[Any]:
 
 def _path(url: str) -> Path:
     """Where the file is that a URL names."""
-    expected = "expected a URL such as sqlite+aiosqlite:///antiphon.db (or memory://)"
+    expected = "expected a URL such as sqlite+aiosqlite:///antiphon.db, postgresql://host/name or memory://"
     try:
         parsed = make_url(url)
     except ArgumentError as error:

@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from anyio import CapacityLimiter
 from sqlalchemy import Engine, event
 
 from antiphon.provider import SqlStore
@@ -57,7 +58,13 @@ def written(path: Path, secret: str) -> list[str]:
 
 def engine_of(store: SqlStore) -> Engine:
     """What a store's transactions run on."""
-    return store._database._engine  # pyright: ignore[reportPrivateUsage]
+    return store._database.engine  # pyright: ignore[reportPrivateUsage]
+
+
+def threads_of(store: SqlStore) -> CapacityLimiter:
+    """Who works on a store's transactions now."""
+    database: Any = store._database  # pyright: ignore[reportPrivateUsage]
+    return database._threads.limiter
 
 
 @contextmanager

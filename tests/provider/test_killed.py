@@ -6,7 +6,7 @@ import random
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pytest
 from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 
+from .postgres_kit import postgres
 from .serving import EXTENDED, events_of
 
 pytestmark = pytest.mark.anyio
@@ -93,10 +94,19 @@ async def served(url: str) -> AsyncGenerator[tuple[httpx2.AsyncClient, Lines]]:
         await process.aclose()
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[str]:
+    """An empty database."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'antiphon.db'}"
+        return
+    with postgres() as server:
+        yield server.fresh()
+
+
 async def test_killed_at_random_points_nothing_is_lost_and_no_item_is_there_twice(
-    tmp_path: Path,
+    url: str,
 ) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path / 'antiphon.db'}"
     chance = random.Random(7)
     body = {
         "model": "worker",

@@ -191,7 +191,6 @@ async def test_a_url_names_a_store(tmp_path: Path) -> None:
         "sqlite+aiosqlite:///file:x?mode=memory&uri=true",
         "sqlite+aiosqlite://folder/antiphon.db",
         "mysql://u:hidden@h/d",
-        "postgresql+asyncpg://u:hidden@h/d",
     ],
 )
 def test_other_urls_are_refused_without_their_secrets(url: str) -> None:

@@ -14,7 +14,7 @@ from antiphon.errors import ConfigurationError
 from antiphon.provider import Approval, SqlStore
 
 from .serving import PATIENCE
-from .sql_kit import engine_of, rows, url_of
+from .sql_kit import engine_of, rows, threads_of, url_of
 
 if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
     from testing.store import record_of
@@ -89,7 +89,7 @@ async def test_those_who_wait_are_written_in_one_transaction(tmp_path: Path) -> 
 async def test_who_leaves_the_line_takes_nobody_along(tmp_path: Path, leaves: str) -> None:
     store = SqlStore(url_of(tmp_path))
     await store.save(record_of("before"))
-    gate, threads = Gate(store), store._database._threads  # pyright: ignore[reportPrivateUsage]
+    gate, threads = Gate(store), threads_of(store)
     others = range(int(threads.total_tokens) if leaves == "at its head" else 0)
     with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as tasks:
