@@ -31,6 +31,7 @@ from .running import (
 )
 from .sandbox import (
     FILE_LIMIT as FILE_LIMIT,
+    Activity as Activity,
     CellEvent as CellEvent,
     Display as Display,
     FileInfo as FileInfo,

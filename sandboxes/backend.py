@@ -16,7 +16,7 @@ from antiphon.errors import SandboxBusy, SandboxError, SandboxUnavailable
 from .container import Container, Limits
 from .containers import Containers, Row, check_limit
 from .link import Machine
-from .sandbox import Isolation, Sandbox
+from .sandbox import Activity, Isolation, Sandbox
 
 _FEW = 64
 
@@ -24,17 +24,25 @@ _FEW = 64
 class Backend(ABC):
     """Base of the backends: a subclass says only where a container's interpreters run.
 
-    Belongs to the event loop of its first use. Times are in seconds.
+    Belongs to the event loop of its first use. Times are in seconds. `memory_limit` is the one of
+    containers that are minted without.
     """
 
     def __init__(
-        self, *, limits: Limits, live: int, idle: float, clock: Callable[[], float]
+        self,
+        *,
+        limits: Limits,
+        live: int,
+        idle: float,
+        clock: Callable[[], float],
+        memory_limit: str | None = None,
     ) -> None:
+        check_limit(memory_limit)
         self._limits = limits
         self._room = live
         self._rows = Containers(clock=clock, idle=idle)
         self._containers: dict[str, Container] = {}
-        self._idle = idle
+        self._memory_limit = memory_limit
         self._crowded = _FEW
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
@@ -50,19 +58,30 @@ class Backend(ABC):
         """A machine for a container; starts nothing yet."""
 
     def mint(
-        self, *, principal: str, memory_limit: str | None = None, container_id: str | None = None
+        self,
+        *,
+        principal: str,
+        memory_limit: str | None = None,
+        container_id: str | None = None,
+        idle: float | None = None,
     ) -> str:
         """A new logical container; see `Sandboxes.mint`."""
         if len(self._rows) >= self._crowded:  # ids that were minted and never used
             for key in self._rows.expired():
-                if key not in self._containers:
+                container = self._containers.get(key)
+                if container is None or not container.bound:
                     self._rows.drop(key)
+                    self._containers.pop(key, None)
             self._crowded = 2 * len(self._rows) + _FEW
-        return self._rows.mint(principal, memory_limit, container_id).id
+        return self._rows.mint(principal, memory_limit, container_id, idle).id
 
     def owns(self, container_id: str, principal: str) -> bool:
         """Whether the id is this principal's; see `Sandboxes.owns`."""
         return self._rows.find(container_id, principal) is not None
+
+    def activity(self, container_id: str, principal: str) -> Activity | None:
+        """When it was made and used; see `Sandboxes.activity`."""
+        return self._rows.activity(container_id, principal, self._memory_limit)
 
     async def open(
         self, *, container_id: str, principal: str, memory_limit: str | None = None
@@ -131,11 +150,18 @@ class Backend(ABC):
             self._containers.pop(container.id, None)
             return
         self._rows.touch(container.row)
-        if self._timer is None and not self._closed:
-            self._set_timer(self._idle)
+        if not self._closed:
+            self._set_timer(container.row.idle)
 
     def _set_timer(self, seconds: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(max(0.05, seconds), self._sweep_later)
+        """Sweep in so many seconds at the latest."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + max(0.05, seconds)
+        if self._timer is not None:
+            if self._timer.when() <= due:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_at(due, self._sweep_later)
 
     def _sweep_later(self) -> None:
         self._timer = None

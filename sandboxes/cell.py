@@ -26,6 +26,7 @@ class Ended:
 
     status: Status
     error: str | None
+    files_changed: bool = True
 
 
 class Cell:
@@ -98,7 +99,8 @@ class Cell:
         self.events.append(Display(name, data, _text(text[0]) if text else None))
 
     def _finish(self, payload: bytes) -> None:
-        status, raw = frames.unpack(payload, 2)
+        status, raw, files = frames.unpack(payload, 3)
+        changed = files != frames.SAME
         if len(raw) > _TEXT_BOUND:
             raise FrameError("an error longer than the runner sends")
         for kind, decoder in self._decoders.items():
@@ -106,11 +108,11 @@ class Cell:
         error = _text(raw)
         if status == frames.TIMEOUT or (status == frames.INTERRUPTED and self.overdue):
             text = f"The code was interrupted after {self.timeout:g} s. Variables are kept."
-            self.ended = Ended("timeout", f"{text}\n{error}".rstrip())
+            self.ended = Ended("timeout", f"{text}\n{error}".rstrip(), changed)
         elif status in (frames.ERROR, frames.INTERRUPTED):  # code may interrupt itself
-            self.ended = Ended("error", error)
+            self.ended = Ended("error", error, changed)
         elif status == frames.OK:
-            self.ended = Ended("ok", None)
+            self.ended = Ended("ok", None, changed)
         else:
             raise FrameError("an unknown status")
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import anyio
 from anyio import CancelScope
@@ -23,6 +24,8 @@ from .runner import names
 from .runner.frames import CODE_LIMIT
 from .sandbox import FILE_LIMIT, CellEvent, FileInfo, Finished, Output, Started
 from .session import Session
+
+T = TypeVar("T")
 
 _FILES_LOST = "[the container was replaced before this cell: its variables and files are lost]\n"
 
@@ -114,25 +117,24 @@ class Container:
         if len(data) > self._limits.file_size:
             size = self._limits.file_size
             raise SandboxFileError(f"{plain!r} has {len(data)} bytes; a file may have {size}.")
-        with self._busy():
-            await (await self._interpreter()).put(plain, data)
+        await self._asked(lambda session: session.put(plain, data))
 
     async def get(self, name: str, *, limit: int = FILE_LIMIT) -> bytes:
         """Read a file; see `Sandbox.get`."""
-        plain = _checked_name(name)
-        self._check_open()
-        if not self.bound:
-            raise SandboxFileError(f"There is no file {plain!r}: nothing has run here yet.")
-        with self._busy():
-            return await (await self._interpreter()).get(plain, limit=limit)
+        plain = self._existing(name)
+        return await self._asked(lambda session: session.get(plain, limit=limit))
 
     async def files(self) -> list[FileInfo]:
         """List the files; see `Sandbox.files`."""
         self._check_open()
         if not self.bound:
             return []
-        with self._busy():
-            return await (await self._interpreter()).files()
+        return await self._asked(lambda session: session.files())
+
+    async def remove(self, name: str) -> None:
+        """Remove a file; see `Sandbox.remove`."""
+        plain = self._existing(name)
+        await self._asked(lambda session: session.remove(plain))
 
     async def aclose(self) -> None:
         """End the container; see `Sandbox.aclose`."""
@@ -171,6 +173,18 @@ class Container:
             "The interpreter of the sandbox ended twice before it could take the cell. "
             "Look at its memory limit, and at what its files do when Python starts."
         )
+
+    async def _asked(self, ask: Callable[[Session], Awaitable[T]]) -> T:
+        """Ask for a file; if the interpreter has ended since its last cell, ask a new one."""
+        with self._busy():
+            session = await self._interpreter()
+            try:
+                return await ask(session)
+            except SandboxFileError:
+                if session.alive or session.broken or self.closed:
+                    raise
+            await self._retire(session)
+            return await ask(await self._interpreter())
 
     async def _interpreter(self) -> Session:
         """The live session; starts one if there is none."""
@@ -229,7 +243,7 @@ class Container:
         if self.closed and ended.status != "ok":
             error = "The sandbox was closed while the code ran."
             return Finished("cancelled", error, True, self._generation)
-        return Finished(ended.status, ended.error, lost, self._generation)
+        return Finished(ended.status, ended.error, lost, self._generation, ended.files_changed)
 
     @contextmanager
     def _busy(self) -> Generator[None]:
@@ -242,8 +256,16 @@ class Container:
             self.row.busy -= 1
             self._changed(self)
 
+    def _existing(self, name: str) -> str:
+        """The name of a file that may be there; an unbound container has none."""
+        plain = _checked_name(name)
+        self._check_open()
+        if not self.bound:
+            raise SandboxFileError(f"There is no file {plain!r}: nothing has run here yet.")
+        return plain
+
     def _check_open(self) -> None:
-        if self.closed:
+        if self.closed or self.row.over:
             raise SandboxNotFound(
                 f"The container {self.id!r} is closed or has expired. Ask for a new one."
             )

@@ -1,48 +1,77 @@
 """Containers as rows: who owns an id, which memory limit it has, when it was last used.
 
-Nothing here runs or waits. Rows live in memory: after a restart every id is unknown.
+Nothing here runs or waits. Rows live in memory: after a restart every id is unknown. What has
+expired is told of for a while, so that a client which asks learns why its files are gone.
 """
 
 from __future__ import annotations
 
 import secrets
+import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from antiphon.errors import SandboxError, SandboxNotFound
 
+from .sandbox import Activity
+
 MEMORY_LIMITS = {f"{gigabytes}g": gigabytes * 2**30 for gigabytes in (1, 4, 16, 64)}
 """The memory limits a container may have, and their bytes."""
+
+_TOLD = 60 * 60.0
+_MANY = 1_000
 
 
 @dataclass(slots=True)
 class Row:
-    """One container. `used` is in seconds of the clock; `busy` counts what is going on in it."""
+    """One container. `used` is in seconds of the clock; `busy` counts what is going on in it.
+
+    `created` and `last` are seconds since 1970; `idle` is in seconds.
+    """
 
     id: str
     principal: str
     memory_limit: str | None
     used: float
+    idle: float
+    created: float
+    last: float
     busy: int = 0
+    over: bool = False
+    """Whether somebody was told that it has expired: then it stays so."""
 
 
 class Containers:
-    """The rows of one backend; `idle` seconds without use and a container has expired."""
+    """The rows of one backend.
+
+    Without use for `idle` seconds, or fewer if it was minted so, a container has expired.
+    """
 
     def __init__(self, *, clock: Callable[[], float], idle: float) -> None:
         self._clock = clock
         self._idle = idle
         self._rows: dict[str, Row] = {}
+        self._past: OrderedDict[str, Row] = OrderedDict()
 
     def mint(
-        self, principal: str, memory_limit: str | None, container_id: str | None = None
+        self,
+        principal: str,
+        memory_limit: str | None,
+        container_id: str | None = None,
+        idle: float | None = None,
     ) -> Row:
-        """A new row. Raises: SandboxError for an unknown memory limit, or an id in use."""
+        """A new row. Raises: SandboxError for what `Sandboxes.mint` refuses."""
         check_limit(memory_limit)
+        if idle is not None and not 0 < idle <= self._idle:
+            raise SandboxError(
+                f"Expected an idle time above 0 and of at most {self._idle:g} s; got {idle!r}."
+            )
         key = container_id or f"cntr_{secrets.token_hex(24)}"
-        if key in self._rows:
+        if key in self._rows or key in self._past:
             raise SandboxError(f"The container id {key!r} is taken. Mint with another, or none.")
-        row = Row(key, principal, memory_limit, self._clock())
+        now = time.time()
+        row = Row(key, principal, memory_limit, self._clock(), idle or self._idle, now, now)
         self._rows[row.id] = row
         return row
 
@@ -58,19 +87,37 @@ class Containers:
         row = self.find(container_id, principal)
         if row is None:
             raise SandboxNotFound(
-                f"There is no container {container_id[:80]!r}: it may have expired after "
+                f"There is no container {container_id[:80]!r}: it may have expired after at most "
                 f"{self._idle / 60:g} idle minutes. Ask for a new one."
             )
         self.touch(row)
         return row
 
+    def activity(
+        self, container_id: str, principal: str, memory_limit: str | None
+    ) -> Activity | None:
+        """What is known of a row; `memory_limit` is the one of rows without their own."""
+        row = self._rows.get(container_id) or self._past.get(container_id)
+        if row is None or row.principal != principal:
+            return None
+        since = self._clock() - row.used
+        expired = self._expired(row)
+        if expired and since >= row.idle + _TOLD:
+            return None
+        last = time.time() if row.busy else row.last
+        return Activity(row.created, last, row.idle, row.memory_limit or memory_limit, expired)
+
     def touch(self, row: Row) -> None:
         """The row is being used now."""
-        row.used = self._clock()
+        row.used, row.last = self._clock(), time.time()
 
     def drop(self, container_id: str) -> None:
-        """Forget a row, if it is there."""
-        self._rows.pop(container_id, None)
+        """Forget a row, if it is there; one that has expired is still told of."""
+        row = self._rows.pop(container_id, None)
+        if row is not None and self._expired(row):
+            self._past[row.id] = row
+            if len(self._past) > _MANY:
+                self._past.popitem(last=False)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -82,11 +129,12 @@ class Containers:
     def left(self, row: Row) -> float:
         """Seconds until the row expires, if it is not used again; a busy one has its full time."""
         if row.busy:
-            return self._idle
-        return max(0.0, row.used + self._idle - self._clock())
+            return row.idle
+        return max(0.0, row.used + row.idle - self._clock())
 
     def _expired(self, row: Row) -> bool:
-        return not row.busy and self._clock() - row.used >= self._idle
+        row.over = row.over or (not row.busy and self._clock() - row.used >= row.idle)
+        return row.over
 
 
 def check_limit(memory_limit: str | None) -> None:

@@ -20,7 +20,7 @@ from antiphon.errors import ConfigurationError, SandboxBusy, SandboxUnavailable
 
 from .backend import Backend
 from .container import Limits
-from .containers import MEMORY_LIMITS, Row, check_limit
+from .containers import MEMORY_LIMITS, Row
 from .docker_box import Box, Death
 from .docker_flags import OWNER_LABEL, Flags
 from .docker_maker import BoxMaker, Transport
@@ -94,9 +94,10 @@ class DockerSandboxes(Backend):
         share = max(1, live * 3 // 4) if share is None else share
         _check(cpus, pids, disk_size, disk_files, live, share, timeout, grace, patience, idle)
         _check(file_size, warm + 1, 1 if memory is None else memory)
-        check_limit(memory_limit)
         limits = Limits(timeout=timeout, grace=grace, patience=patience, file_size=file_size)
-        super().__init__(limits=limits, live=live, idle=idle, clock=clock)
+        super().__init__(
+            limits=limits, live=live, idle=idle, clock=clock, memory_limit=memory_limit
+        )
         self._live, self._share = live, share
         self._default = memory_limit
         self._engine = Engine(engine)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ _LINE = 32 * 1024
 _ANSWER = 3.0
 _PREPARATION = 60.0
 _LOOK = 0.3
+_REMOVAL = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,8 +275,16 @@ def _create(client: Client, name: str, create: Callable[[Client, str], dict[str,
 def _remove(client: Client, name: str) -> None:
     from docker.errors import APIError
 
-    with suppress(APIError):  # it removes itself as well; whoever is first
+    try:
         client.remove_container(name, force=True, v=True)
+    except APIError as error:  # it removes itself as well; whoever is first
+        until = time.monotonic() + _REMOVAL
+        while error.status_code == 409 and time.monotonic() < until:
+            time.sleep(_LOOK / 10)  # in a worker thread
+            try:
+                client.inspect_container(name)
+            except APIError:
+                return
 
 
 def _runs(client: Client, name: str) -> bool:

@@ -28,7 +28,7 @@ from antiphon.errors import ConfigurationError, SandboxUnavailable
 
 from .backend import Backend
 from .container import Limits
-from .containers import MEMORY_LIMITS, Row, check_limit
+from .containers import MEMORY_LIMITS, Row
 from .link import Link, Machine
 from .sandbox import Isolation
 
@@ -70,11 +70,11 @@ class LocalSandboxes(Backend):
                 "Expected timeout, grace, idle, live and file_size above 0; "
                 f"got {timeout}, {grace}, {idle}, {live}, {file_size}."
             )
-        check_limit(memory_limit)
         limits = Limits(timeout=timeout, grace=grace, patience=30.0, file_size=file_size)
-        super().__init__(limits=limits, live=live, idle=idle, clock=clock)
+        super().__init__(
+            limits=limits, live=live, idle=idle, clock=clock, memory_limit=memory_limit
+        )
         self._python = python or sys.executable
-        self._memory_limit = memory_limit
 
     @property
     def isolation(self) -> Isolation:

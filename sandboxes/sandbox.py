@@ -13,7 +13,7 @@ and bytes; backends bound it, and whoever shows it must still treat it as data.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Protocol, Self, TypeAlias
 
@@ -63,12 +63,16 @@ class Finished:
 
     `state_lost` is True if names of earlier cells were lost before or during this cell, and
     `generation` counts interpreters from 1: it has risen by the time state was lost.
+
+    `files_changed` is False if the working directory is known to be as it was after the last cell;
+    it is no part of what two of these are compared by.
     """
 
     status: Status
     error: str | None
     state_lost: bool
     generation: int
+    files_changed: bool = field(default=True, compare=False)
 
 
 CellEvent: TypeAlias = Started | Output | Display | Finished
@@ -82,6 +86,22 @@ class FileInfo:
     name: str
     size: int
     modified: float
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """When a container was made and used; times are in seconds, `created` and `last` since 1970.
+
+    `last` is when it was last used, which is now while something goes on in it; `idle` seconds
+    after that it expires. `memory_limit` is the one in force, None if there is none. Once
+    `expired` is True nothing brings it back.
+    """
+
+    created: float
+    last: float
+    idle: float
+    memory_limit: str | None
+    expired: bool
 
 
 class Sandbox(Protocol):
@@ -133,6 +153,14 @@ class Sandbox(Protocol):
         """
         ...
 
+    async def remove(self, name: str) -> None:
+        """Remove a regular file of the working directory.
+
+        Raises: SandboxFileError (absent, not a regular file, a link, bad name), and what `run`
+        raises.
+        """
+        ...
+
     async def aclose(self) -> None:
         """End the container: its processes, its files and its id. A second call does nothing."""
         ...
@@ -147,19 +175,34 @@ class Sandboxes(Protocol):
         ...
 
     def mint(
-        self, *, principal: str, memory_limit: str | None = None, container_id: str | None = None
+        self,
+        *,
+        principal: str,
+        memory_limit: str | None = None,
+        container_id: str | None = None,
+        idle: float | None = None,
     ) -> str:
         """A new logical container of `principal`; starts nothing.
 
         `memory_limit` is one of `1g`, `4g`, `16g`, `64g`; None means the backend's own.
         `container_id` is the id to use, a fresh one that nobody can guess; made here if None.
+        `idle` is in seconds without use, at most the backend's own, after which it expires; None
+        means the backend's own.
 
-        Raises: SandboxError for another limit, or an id that is taken.
+        Raises: SandboxError for another limit, an id that is taken, another `idle`.
         """
         ...
 
     def owns(self, container_id: str, principal: str) -> bool:
         """Whether the id is known, not expired, and belongs to `principal`."""
+        ...
+
+    def activity(self, container_id: str, principal: str) -> Activity | None:
+        """When a container was made and used; to ask is not to use it.
+
+        None if the id is unknown, closed or another principal's. One that has expired is told of
+        for an hour, or until a thousand more have expired.
+        """
         ...
 
     async def open(

@@ -152,6 +152,11 @@ class Session:
         await self._ask(key, request, [frames.encode(frames.LIST, key)], None)
         return sorted(request.files, key=lambda file: file.name)
 
+    async def remove(self, name: str) -> None:
+        """Remove a file. Raises: SandboxFileError."""
+        key, request = self._open()
+        await self._ask(key, request, [frames.encode(frames.REMOVE, key, name.encode())], name)
+
     def stop(self, reason: str) -> None:
         """Kill the interpreter; whoever waits on it learns the reason."""
         self._end = self._end or reason
@@ -184,9 +189,9 @@ class Session:
         if request.failure is not None:
             raise SandboxFileError(f"The sandbox refused {what}: {request.failure}.")
         if not request.over:
-            reason = self._end or (
-                f"it did not answer within {self._patience:g} s; a running cell may block it"
-            )
+            reason = f"it did not answer within {self._patience:g} s; a running cell may block it"
+            if not self.alive:
+                reason = self._end or "the interpreter ended"
             raise SandboxFileError(f"The sandbox did not deliver {what}: {reason}.")
 
     async def _abort(self, key: int) -> None:

@@ -43,6 +43,9 @@ class Files:
             self._get(frame.id, self._checked(name), frames.number(limit))
         elif frame.kind == frames.LIST:
             self._list(frame.id)
+        elif frame.kind == frames.REMOVE:
+            self._remove(self._checked(frame.payload))
+            self._wire.send(frames.DONE, frame.id)
         elif frame.id in self._puts:  # after a failure the rest of a put is still on its way
             if frame.kind == frames.PUT_DATA:
                 self._puts[frame.id].file.write(frame.payload)
@@ -53,8 +56,7 @@ class Files:
 
     def _get(self, key: int, name: str, limit: int) -> None:
         path = os.path.join(self._root, name)
-        if stat.S_ISLNK(os.lstat(path).st_mode):  # the reason; O_NOFOLLOW is the lock
-            raise ValueError("it is a symbolic link")
+        self._look(path)  # the reason; O_NOFOLLOW is the lock
         # O_NONBLOCK: opening a pipe must not wait for somebody to write to it.
         fd = os.open(path, os.O_RDONLY | _SAFE | getattr(os, "O_NONBLOCK", 0))
         with open(fd, "rb", buffering=0) as file:
@@ -73,6 +75,19 @@ class Files:
                     raise ValueError(f"it grew over {limit} bytes")
                 self._wire.send(frames.DATA, key, data)
         self._wire.send(frames.DONE, key)
+
+    def _remove(self, name: str) -> None:
+        path = os.path.join(self._root, name)
+        if not stat.S_ISREG(self._look(path).st_mode):
+            raise ValueError("it is not a regular file")
+        os.unlink(path)  # follows nothing, whatever has taken its place meanwhile
+
+    @staticmethod
+    def _look(path: str) -> os.stat_result:
+        found = os.lstat(path)
+        if stat.S_ISLNK(found.st_mode):
+            raise ValueError("it is a symbolic link")
+        return found
 
     def _list(self, key: int) -> None:
         count = 0

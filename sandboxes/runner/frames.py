@@ -6,9 +6,9 @@ carry raw bytes; the others carry *fields*, each a 4-byte length and its bytes. 
 pickle: this file is imported at every start of an interpreter, and reads what strangers write.
 
 Host to runner: EXECUTE(timeout in ms or 0, code), PUT(name) PUT_DATA* PUT_END | PUT_ABORT,
-GET(limit, name), LIST. Runner to host: READY(version, python), STARTED, STDOUT, STDERR,
-DISPLAY(mime, data[, text]), FINISHED(status, error), and for a file request DATA*, ENTRY(name,
-size, modified in ms)*, then DONE or FAILED(reason).
+GET(limit, name), LIST, REMOVE(name). Runner to host: READY(version, python), STARTED, STDOUT,
+STDERR, DISPLAY(mime, data[, text]), FINISHED(status, error, files), and for a file request DATA*,
+ENTRY(name, size, modified in ms)*, then DONE or FAILED(reason).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-VERSION = 1
+VERSION = 2
 """Raised whenever a frame changes its meaning; both ends must name the same."""
 
 FRAME_LIMIT = 16 * 1024 * 1024 + 4096
@@ -45,10 +45,13 @@ CHUNK = 256 * 1024
 FILE_COUNT = 10_000
 """Files named in one listing."""
 
-EXECUTE, PUT, PUT_DATA, PUT_END, PUT_ABORT, GET, LIST = range(1, 8)
+EXECUTE, PUT, PUT_DATA, PUT_END, PUT_ABORT, GET, LIST, REMOVE = range(1, 9)
 READY, STARTED, STDOUT, STDERR, DISPLAY, FINISHED, DATA, ENTRY, DONE, FAILED = range(65, 75)
 
-KINDS = frozenset(range(EXECUTE, LIST + 1)) | frozenset(range(READY, FAILED + 1))
+KINDS = frozenset(range(EXECUTE, REMOVE + 1)) | frozenset(range(READY, FAILED + 1))
+
+CHANGED, SAME = b"changed", b"same"
+"""What a cell has made of the files of the working directory."""
 
 OK, ERROR, TIMEOUT, INTERRUPTED = b"ok", b"error", b"timeout", b"interrupted"
 """How a cell ended. The runner says `timeout` by its own timer; whose interrupt the last one was,

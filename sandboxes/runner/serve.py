@@ -23,6 +23,7 @@ from .display import Shown
 from .files import Files
 from .interpreter import Interpreter, limit_memory
 from .interrupts import Interrupts
+from .watch import Watch
 from .wire import Wire, out_of_sight, over_dial, over_stdio
 
 _USAGE = "usage: runner (--stdio | --dial SOCKET) [--memory BYTES]"
@@ -54,6 +55,7 @@ class Server:
         self._capture = Capture(wire.send, interrupts)
         self._interpreter = Interpreter(interrupts, self._emit)
         self._files = Files(os.getcwd(), wire)
+        self._watch = Watch(os.getcwd())
         self._cells: queue.SimpleQueue[frames.Frame] = queue.SimpleQueue()
         self._cell = 0
         self._deadline: float | None = None
@@ -91,7 +93,8 @@ class Server:
             status = frames.TIMEOUT
         self._cell, self._deadline = 0, None
         self._capture.end()
-        self._wire.send(frames.FINISHED, frame.id, frames.pack(status, error.encode()))
+        changed = frames.CHANGED if self._watch.changed() else frames.SAME
+        self._wire.send(frames.FINISHED, frame.id, frames.pack(status, error.encode(), changed))
 
     def _announce(self) -> None:
         self._wire.send(frames.STARTED, self._cell)

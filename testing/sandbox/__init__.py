@@ -25,6 +25,7 @@ from .kit import (
     run_cell as run_cell,
     run_ok as run_ok,
 )
+from .rows import ROW_CHECKS
 
-SANDBOX_CHECKS: list[SandboxCheck] = [*CELL_CHECKS, *FAULT_CHECKS, *FILE_CHECKS]
+SANDBOX_CHECKS: list[SandboxCheck] = [*CELL_CHECKS, *FAULT_CHECKS, *FILE_CHECKS, *ROW_CHECKS]
 """All checks; a backend keeps every one."""

@@ -6,7 +6,6 @@ from contextlib import aclosing
 
 import anyio
 
-from antiphon.errors import SandboxFileError
 from antiphon.sandboxes import Finished, Output, Sandboxes
 
 from .kit import (
@@ -69,19 +68,19 @@ async def check_a_crash_is_told_and_survived(sandboxes: Sandboxes) -> None:
 
 
 async def check_a_death_between_cells_is_told(sandboxes: Sandboxes) -> None:
-    """An interpreter that dies while nothing runs: the next cell runs, and says what it lost."""
+    """An interpreter that dies while nothing runs: the next cell runs, and says what it lost.
+
+    It dies of a file that it is asked for, which a new one then delivers.
+    """
     sandbox = await open_new(sandboxes)
+    await sandbox.put("deadly", b"words")
     code = (
-        "import os, threading\ndef die():\n    while not os.path.exists('now'): pass\n"
-        "    os._exit(1)\nthreading.Thread(target=die).start()"
+        "import os, sys\ndef die(event, given):\n"
+        "    if event == 'open' and 'deadly' in str(given[0]): os._exit(1)\n"
+        "sys.addaudithook(die)"
     )
     await run_ok(sandbox, code)
-    try:
-        await sandbox.put("now", b"")
-        while True:  # ends when the interpreter does
-            await sandbox.get("now")
-    except SandboxFileError:
-        pass
+    assert await sandbox.get("deadly") == b"words"
     ran = await run_ok(sandbox, "assert 'die' not in globals()")
     assert ran.finished == Finished("ok", None, True, 2)
 

@@ -1,18 +1,10 @@
-"""Files in and out of a sandbox, and whose it is."""
+"""Files in and out of a sandbox."""
 
 from __future__ import annotations
 
-from antiphon.errors import SandboxError
-from antiphon.sandboxes import Sandboxes
+from antiphon.sandboxes import Output, Sandboxes
 
-from .kit import (
-    PRINCIPAL,
-    SandboxCheck,
-    not_found,
-    open_new,
-    refused,
-    run_ok,
-)
+from .kit import SandboxCheck, not_found, open_new, refused, run_ok, wait_for
 
 
 async def check_files_go_in_and_out(sandboxes: Sandboxes) -> None:
@@ -71,32 +63,42 @@ async def check_names_cannot_leave_the_folder(sandboxes: Sandboxes) -> None:
         await refused(sandbox.put(name, b""))
 
 
-async def check_an_id_belongs_to_its_principal(sandboxes: Sandboxes) -> None:
-    """The owner gets the same sandbox again; for others the id does not exist."""
-    minted = sandboxes.mint(principal="alice")
-    assert minted.startswith("cntr_") and minted != sandboxes.mint(principal="alice")
-    assert sandboxes.owns(minted, "alice") and not sandboxes.owns(minted, "bob")
-    sandbox = await sandboxes.open(container_id=minted, principal="alice")
-    assert sandbox.id == minted
-    await run_ok(sandbox, "kept = 1")
-    again = await sandboxes.open(container_id=minted, principal="alice")
-    assert (await run_ok(again, "print(kept)")).stdout == "1\n"
-    foreign = await not_found(sandboxes.open(container_id=minted, principal="bob"))
-    absent = await not_found(sandboxes.open(container_id="cntr_no", principal="bob"))
-    assert foreign.replace(minted, "cntr_no") == absent
+async def check_files_are_removed(sandboxes: Sandboxes) -> None:
+    """What is removed is gone at once, also for a cell that runs, and may be put again."""
+    sandbox = await open_new(sandboxes)
+    assert "early" in await refused(sandbox.remove("early.txt"))  # nothing has started yet
+    await sandbox.put("one.txt", b"1")
+    await sandbox.put("two.txt", b"2")
+    code = "print('on')\nimport os\nwhile os.path.exists('one.txt'): pass\n" + wait_for("again")
+    async for event in sandbox.run(code):
+        if isinstance(event, Output):
+            await sandbox.remove("../elsewhere/one.txt")  # a path is its last component
+            await sandbox.put("again", b"")
+    assert [file.name for file in await sandbox.files()] == ["again", "two.txt"]
+    await refused(sandbox.get("one.txt"))
+    await refused(sandbox.remove("one.txt"))
+    await sandbox.put("one.txt", b"new")
+    assert await sandbox.get("one.txt") == b"new"
+    await sandbox.aclose()
+    await not_found(sandbox.remove("one.txt"))
 
 
-async def check_memory_limits_are_among_the_known(sandboxes: Sandboxes) -> None:
-    """An unknown limit is refused; a limit can be set until something runs, not later."""
-    minted = sandboxes.mint(principal=PRINCIPAL, memory_limit="1g")
-    sandbox = await sandboxes.open(container_id=minted, principal=PRINCIPAL, memory_limit="4g")
-    await run_ok(sandbox, "1")
-    for limit in ("16g", "3g", "lots"):
-        try:
-            await sandboxes.open(container_id=minted, principal=PRINCIPAL, memory_limit=limit)
-        except SandboxError:
-            continue
-        raise AssertionError(f"the limit {limit} was taken")
+async def check_only_regular_files_are_removed(sandboxes: Sandboxes) -> None:
+    """Links, pipes, folders and bad names are refused, and stay; a sparse file is a file."""
+    sandbox = await open_new(sandboxes)
+    code = (
+        "import os\nos.mkdir('folder')\nopen('folder/kept', 'w').close()\nos.mkfifo('pipe')\n"
+        "os.symlink('folder/kept', 'link')\nos.symlink('absent', 'dangling')\n"
+        "os.symlink('folder', 'way')\nopen('sparse', 'wb').truncate(2**40)\n"
+    )
+    await run_ok(sandbox, code)
+    for name in ("link", "dangling", "way", "pipe", "folder", "kept", "absent"):
+        assert name in await refused(sandbox.remove(name))
+    for name in ("", "..", ".", "a\0b", "x" * 300, "folder/", "\ud800"):
+        await refused(sandbox.remove(name))
+    await sandbox.remove("sparse")
+    ran = await run_ok(sandbox, "print(sorted(os.listdir()), os.listdir('folder'))")
+    assert ran.stdout == "['dangling', 'folder', 'link', 'pipe', 'way'] ['kept']\n", ran
 
 
 FILE_CHECKS: list[SandboxCheck] = [
@@ -104,6 +106,6 @@ FILE_CHECKS: list[SandboxCheck] = [
     check_a_file_may_be_the_first_thing,
     check_only_regular_files_come_out,
     check_names_cannot_leave_the_folder,
-    check_an_id_belongs_to_its_principal,
-    check_memory_limits_are_among_the_known,
+    check_files_are_removed,
+    check_only_regular_files_are_removed,
 ]

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -242,3 +243,20 @@ async def test_orphans_are_swept_before_the_first_sandbox_and_others_are_left() 
             finally:
                 for box in (mine, foreign):
                     await remove(box)
+
+
+async def test_boxes_that_somebody_else_removes_meanwhile_are_gone_when_it_has_closed() -> None:
+    async def clear(box: str) -> None:
+        with suppress(Exception):  # either of the two may come too late
+            await remove(box)
+
+    with anyio.fail_after(60):
+        for _ in range(3):
+            async with docker_sandboxes() as sandboxes:
+                for _ in range(3):
+                    await run_ok(await open_new(sandboxes), "1")
+                async with anyio.create_task_group() as tasks:
+                    for box in await boxes(sandboxes):
+                        tasks.start_soon(clear, box)
+                    await sandboxes.aclose()
+                    assert await boxes(sandboxes) == []
