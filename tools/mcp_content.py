@@ -113,12 +113,17 @@ def _words(block: Any) -> str:
     if block.type == "text":
         return block.text
     if block.type in ("image", "audio"):
-        return f"[{block.type} {block.mime_type}, {len(block.data) * 3 // 4} bytes]"
+        return f"[{block.type} {block.mime_type}, {_size(block.data)} bytes]"
     if block.type == "resource_link":
         about = f": {block.description}" if block.description else ""
         return f"[resource {block.name} <{block.uri}>{about}]"
     resource = block.resource
     if hasattr(resource, "text"):
         return f"[resource <{resource.uri}>]\n{resource.text}"
-    size = len(resource.blob) * 3 // 4
+    size = _size(resource.blob)
     return f"[resource <{resource.uri}> {resource.mime_type or 'of unknown type'}, {size} bytes]"
+
+
+def _size(data: str) -> int:
+    """How many bytes some base64 stands for."""
+    return len(data) * 3 // 4 - data[-2:].count("=")

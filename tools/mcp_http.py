@@ -147,7 +147,7 @@ class Guard(httpx2.AsyncBaseTransport):
         self._url = url
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if self._url.query and not request.url.query and request.url.path == self._url.path:
+        if self._url.query and _same_place(request.url, self._url):
             request = httpx2.Request(  # a new one: the client logs its own afterwards
                 request.method,
                 request.url.copy_with(query=self._url.query),
@@ -171,6 +171,12 @@ class Guard(httpx2.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+def _same_place(asked: httpx2.URL, known: httpx2.URL) -> bool:
+    """Whether this is the server itself, bare, and not somebody to whom OAuth leads."""
+    bare = known.copy_with(userinfo=b"", query=None, fragment=None)
+    return asked == bare
 
 
 def _first(error: Exception) -> str:

@@ -14,7 +14,9 @@ import logging
 import math
 from collections.abc import AsyncGenerator, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 import anyio
 
@@ -27,6 +29,12 @@ log: logging.Logger = logging.getLogger("antiphon.tools.mcp")
 
 MOST: Final = 256
 """Sessions that may be open at the same time."""
+
+LISTEN_SECONDS: Final = 2.0
+"""How long a server may take to say that it will tell of its changes; after that it still may."""
+
+_PAUSES: Final = (0.5, 5.0, 60.0)
+"""Seconds before a server is listened to again that broke off what it tells."""
 
 
 class Unreachable(Exception):
@@ -46,13 +54,15 @@ class Line:
     """One session.
 
     Attributes:
-        changed: Whether the server ever said that its tools are others now.
+        changes: How often the server said that its tools are others now.
         listed: Digests of what was listed since then, by the digest of the definition.
+        why: What the server did that it was left for, if so.
     """
 
     def __init__(self, way: Way, *, connect: float, idle: float) -> None:
-        self.changed: bool = False
+        self.changes: int = 0
         self.listed: dict[str, str] = {}
+        self.why: str | None = None
         self._way = way
         self._connect = connect
         self._idle = idle
@@ -115,13 +125,14 @@ class Line:
         self._news.set()
         self._news = anyio.Event()
 
-    def _hung_up(self) -> None:
+    def _hung_up(self, why: str | None) -> None:
+        self.why = self.why or why
         if self._client is not None:  # before that it may have been one of several attempts
             self._over = True
             self._tell()
 
     def _others(self) -> None:
-        self.changed = True
+        self.changes += 1
         self.listed.clear()
 
     async def _live(self) -> None:
@@ -132,21 +143,17 @@ class Line:
                 async with AsyncExitStack() as stack:
                     watch = Watch(self._hung_up, self._others)
                     client, self._traffic = await self._way.enter(stack, watch)
-                    if self._traffic is not None and self._traffic.over:
-                        raise Unreachable("it hung up")
-                    self._scope.deadline = math.inf
-                    self._client = client
-                    self._ready.set()
                     await self._serve(client)
             if self._client is None:
                 self._fault = Unreachable(f"it was not there within {self._connect:g} seconds")
         except Exception as error:
             first = leaf(error)
-            self._fault = (
-                first
-                if isinstance(first, Unreachable)
-                else Unreachable(words(first), status_of(first))
-            )
+            if self.why is not None:
+                self._fault = Unreachable(self.why)
+            elif isinstance(first, Unreachable):
+                self._fault = first
+            else:
+                self._fault = Unreachable(words(first), status_of(first))
             log.info("a session with an MCP server ended: %s", type(first).__name__)
         finally:
             self._over = True
@@ -156,7 +163,15 @@ class Line:
     async def _serve(self, client: "Client") -> None:
         """Until nobody has used it for a while, or the server hangs up."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._listen, client)
+            heard = anyio.Event()
+            tasks.start_soon(self._listen, client, heard)
+            with anyio.move_on_after(LISTEN_SECONDS):
+                await heard.wait()
+            if self._traffic is not None and self._traffic.over:
+                raise Unreachable("it hung up")
+            self._scope.deadline = math.inf
+            self._client = client
+            self._ready.set()
             while not self._over:
                 news = self._news
                 patience = math.inf if self._users else self._idle
@@ -167,20 +182,30 @@ class Line:
             self._over = True
             tasks.cancel_scope.cancel()
 
-    async def _listen(self, client: "Client") -> None:
-        """From 2026 on, changes are told only to whoever listens for them."""
+    async def _listen(self, client: "Client", heard: anyio.Event) -> None:
+        """From 2026 on, changes are told only to whoever listens for them, and does so before
+        anything else is asked. While nobody listened there may have been some.
+        """
         from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
         from mcp.shared.exceptions import MCPError
 
         offered = client.server_capabilities.tools
-        if offered is None or not offered.list_changed:
-            return
-        try:
-            async with client.listen(tools_list_changed=True) as changes:
-                async for _ in changes:
-                    self._others()
-        except (ListenNotSupportedError, SubscriptionLost, MCPError, TimeoutError):
-            return
+        pauses = chain(_PAUSES, repeat(_PAUSES[-1]))
+        while offered is not None and offered.list_changed:
+            try:
+                async with client.listen(tools_list_changed=True) as changes:
+                    heard.set()
+                    async for _ in changes:
+                        self._others()
+            except (ListenNotSupportedError, MCPError, TimeoutError):
+                break
+            except SubscriptionLost:
+                log.info("an MCP server broke off what it tells of its changes")
+            if not heard.is_set():
+                break
+            await anyio.sleep(next(pauses))
+            self._others()
+        heard.set()
 
 
 def words(error: BaseException) -> str:
@@ -189,6 +214,8 @@ def words(error: BaseException) -> str:
         return str(getattr(error, "message", "it cannot be reached"))
     if isinstance(error, FileNotFoundError | PermissionError):
         return f"its program could not be started: {error.strerror}"
+    if type(error).__module__.startswith("mcp.client.auth"):
+        return f"logging in failed: {str(error).split(chr(10), 1)[0][:200]}"
     message: object = getattr(error, "message", None)
     return str(message)[:500] if isinstance(message, str) else type(error).__name__
 
@@ -205,6 +232,7 @@ class Lines:
         self._connect = connect
         self._idle = idle
         self._open: dict[Hashable, Line] = {}
+        self._all: WeakSet[Line] = WeakSet()  # those that are being ended, too
 
     def peek(self, key: Hashable) -> Line | None:
         """The session under this key, if it is open."""
@@ -222,6 +250,7 @@ class Lines:
         if line is None:
             self._make_room()
             line = Line(way, connect=self._connect, idle=self._idle)
+            self._all.add(line)
         self._open.pop(key, None)
         self._open[key] = line  # the last one used stands last
         line.take()
@@ -247,8 +276,8 @@ class Lines:
         self.drop(unused, self._open[unused])
 
     async def aclose(self) -> None:
-        """Hang up everywhere."""
-        lines = [line for line in self._open.values() if line.alive]
+        """Hang up everywhere; programs have ended then."""
+        lines = list(self._all)
         self._open.clear()
         for line in lines:
             line.end()

@@ -6,7 +6,7 @@ Above: `mcp_source`, `mcp_call`. Below: `mcp_line` (sessions).
 
 import functools
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -149,7 +149,8 @@ class Link:
         status = status_of(error)
         if error.code == CONNECTION_CLOSED and not told_us:
             self.lines.drop(self.key, line)
-            return self._trouble(None, "the server hung up: nobody knows whether the call ran")
+            ended = "the server hung up" if line.why is None else f"the server was left: {line.why}"
+            return self._trouble(None, f"{ended}: nobody knows whether the call ran")
         said = self.plain.text(words(error), ERROR_LIMIT)
         if status is not None:
             return self._trouble(status, said)
@@ -200,5 +201,10 @@ async def _called(
         await pages(client)  # some arguments go into headers, which the listing names
         result = await send()
     if not isinstance(result, CallToolResult):
-        raise ToolFailed("the server wants to ask a person or a model, which is not offered here")
+        given: Mapping[str, Any] = result.input_requests or {}
+        wanted = sorted({str(each.method) for each in given.values()})
+        raise ToolFailed(
+            f"the server asks for {' and '.join(wanted) or 'more'} in the middle of a call, and is "
+            "refused: servers ask neither people nor models here"
+        )
     return result

@@ -6,7 +6,7 @@ is not shown. Above: `mcp_listing`, `mcp_content`, `mcp_line`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -30,14 +30,16 @@ class Plain:
 
     Attributes:
         secrets: What was sent to the server to let us in.
+        later: More of these, which come and go: the tokens of OAuth.
     """
 
     secrets: tuple[str, ...] = ()
+    later: Callable[[], Sequence[str]] = tuple
 
     def whole(self, given: str) -> str:
         """A text without what nobody sees, and without our secrets."""
         text = _UNSEEN.sub("", clean(given))
-        for secret in self.secrets:
+        for secret in (*self.secrets, *self.later()):
             if len(secret) >= _SHORTEST:
                 text = text.replace(secret, "[redacted]")
         return text

@@ -6,6 +6,8 @@ Above: agents (`Agent(tools=[MCPServer.stdio(...)])`), `mcp.py` (connectors). Be
 import math
 import re
 from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from antiphon.errors import ConfigurationError, RequestError
@@ -37,7 +39,7 @@ class MCPServer:
 
     Its tools are listed at the beginning of a run (an `mcp_list_tools` item) and called as
     `mcp_call` items. What it says of itself and what its tools give is data: bounded, without
-    control characters. A server that asks for sampling, elicitation or roots is refused.
+    control characters. A server that asks for sampling or elicitation is refused.
 
     Attributes:
         label: What its items call it; models see its tools as `label__tool`.
@@ -69,7 +71,8 @@ class MCPServer:
         self._allowed = allowed_tools
         self._timeout = timeout
         self._way = way
-        self._lines = Lines(connect=min(CONNECT_SECONDS, timeout), idle=idle)
+        connect = timeout if way.slow else min(CONNECT_SECONDS, timeout)
+        self._lines = Lines(connect=connect, idle=idle)
 
     @classmethod
     def stdio(
@@ -79,6 +82,7 @@ class MCPServer:
         *args: str,
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
+        roots: Sequence[str | PathLike[str]] = (),
         allowed_tools: Names | None = None,
         require_approval: Approval = "never",
         timeout: float = CALL_SECONDS,
@@ -92,6 +96,8 @@ class MCPServer:
             args: Its arguments.
             env: Its variables, beside PATH, HOME and the few others that are harmless.
             cwd: Where it runs.
+            roots: Folders that it is told to keep to, if it asks (the protocol's roots). It is
+                told, and not held to them.
             allowed_tools: Names, or `{"tool_names": [...], "read_only": True}`; all by default.
             require_approval: `never`, `always`, or filters: `{"never": {"read_only": True}}`.
             timeout: Seconds that a listing or a call may take.
@@ -100,9 +106,9 @@ class MCPServer:
         Raises:
             ConfigurationError: The label, a filter or a number is not what it should be.
         """
-        from .mcp_way import Program
+        from .mcp_program import Program
 
-        way = Program(command, args, dict(env or {}), cwd)
+        way = Program(command, args, dict(env or {}), cwd, _uris(roots))
         return cls(
             label,
             way,
@@ -121,6 +127,7 @@ class MCPServer:
         authorization: str | None = None,
         headers: Mapping[str, str] | None = None,
         auth: "httpx2.Auth | None" = None,
+        roots: Sequence[str | PathLike[str]] = (),
         allowed_tools: Names | None = None,
         require_approval: Approval = "never",
         timeout: float = CALL_SECONDS,
@@ -134,7 +141,9 @@ class MCPServer:
             url: Where.
             authorization: A token, sent as `Authorization: Bearer`.
             headers: Further headers of every request.
-            auth: OAuth, as the SDK has it: `mcp.client.auth.OAuthClientProvider(...)`.
+            auth: OAuth, as the SDK has it: `mcp.client.auth.OAuthClientProvider(...)`. Whoever
+                has to log in has `timeout` seconds for it.
+            roots: As for `stdio`.
             allowed_tools: As for `stdio`.
             require_approval: As for `stdio`.
             timeout: Seconds that a listing or a call may take.
@@ -145,7 +154,8 @@ class MCPServer:
         """
         from .mcp_way import Address
 
-        way = Address(url, sent(authorization, headers), private=True, auth=auth)
+        known = sent(authorization, headers)
+        way = Address(url, known, private=True, auth=auth, roots=_uris(roots))
         return cls(
             label,
             way,
@@ -242,7 +252,7 @@ class MCPServer:
         return McpListing(Source(label, self._link(), (asked, self._policy), mark, about), scope)
 
     def _link(self) -> Link:
-        plain = Plain(tuple(self._way.secrets))
+        plain = Plain(tuple(self._way.secrets), self._way.tokens)
         return Link(self._lines, self.label, self._way, self._timeout, plain)
 
     async def aclose(self) -> None:
@@ -254,6 +264,10 @@ class MCPServer:
 
     async def __aexit__(self, *how: object) -> None:
         await self.aclose()
+
+
+def _uris(folders: Sequence[str | PathLike[str]]) -> tuple[str, ...]:
+    return tuple(Path(folder).resolve().as_uri() for folder in folders)
 
 
 def sent(authorization: str | None, headers: Mapping[str, str] | None) -> dict[str, str]:

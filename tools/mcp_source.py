@@ -24,12 +24,16 @@ from .call import BaseCall
 from .gate import Gate
 from .hosted import Asked, Call, Offer, Scope, Slot
 from .mcp_call import McpRun, arguments_of, schema_of
+from .mcp_line import Line
 from .mcp_link import Link, Trouble
 from .mcp_listing import allowed, digest, digest_of, listed_before, mark_of
 from .mcp_policy import Policy
 from .text import bounded
 
 _ABOUT_LIMIT: Final = 300
+
+RELISTINGS: Final = 8
+"""How often a server is asked again in one run, since it said that its tools are others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,32 +58,52 @@ class Source:
         """The tools that may be called."""
         return [tool for tool in tools if all(each.allows(tool) for each in self.policies)]
 
-    def offers(self, tools: Sequence[McpTool]) -> "list[McpOffer]":
-        """Their places on the menu."""
-        return [McpOffer(self, tool) for tool in self.kept(tools)]
-
-    async def tools(self) -> list[McpTool]:
-        """What the server lists now, as far as it may be called.
+    async def tools(self) -> "tuple[list[McpTool], Seen]":
+        """What the server lists now, as far as it may be called; and what it had said of changes
+        when it was asked.
 
         Raises:
             Trouble: It cannot be asked.
             ToolFailed: It lists too much.
         """
+        before = self.seen()
         found = await self.link.tools()
-        plain = self.link.plain
-        kept = self.kept(allowed(found, self.policies[0], plain))
+        kept = self.kept(allowed(found, self.policies[0], self.link.plain))
         line = self.link.current()
-        if line is not None:
+        seen = before if before.line is line else Seen(line)
+        if line is not None and line.changes == seen.changes:
             line.listed[self.mark] = digest(*(digest_of(tool) for tool in kept))
-        return kept
+        return kept, seen
+
+    def seen(self) -> "Seen":
+        """What the server has said of changes by now."""
+        line = self.link.current()
+        return Seen(line, 0 if line is None else line.changes)
 
     def still(self, listing: McpListTools) -> bool:
         """Whether a listing is as good as a new one: the server has not said otherwise since."""
         line = self.link.current()
-        if line is None or not line.changed:
+        if line is None or line.changes == 0:
             return True
         now = digest(*(digest_of(tool) for tool in listing.tools))
         return line.listed.get(self.mark) == now
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was known of a server's changes when it was asked.
+
+    Attributes:
+        line: The session.
+        changes: How often it had said that its tools are others.
+    """
+
+    line: Line | None
+    changes: int = 0
+
+    def over(self, line: Line | None) -> bool:
+        """Whether it has said so again; of a session that is newer, whether it ever did."""
+        return line is not None and line.changes > (self.changes if line is self.line else 0)
 
 
 class McpListing:
@@ -93,6 +117,9 @@ class McpListing:
     def __init__(self, source: Source, scope: Scope) -> None:
         self._source = source
         self._scope = scope
+        self._left = RELISTINGS
+        self._doubted = False
+        self._seen = source.seen()
         before = listed_before(scope.items, source.label, source.mark)
         fresh = before is not None and source.still(before)
         self._tools: list[McpTool] | None = list(before.tools) if before and fresh else None
@@ -104,13 +131,18 @@ class McpListing:
 
     @property
     def known(self) -> bool:
-        """Whether nobody has to be asked."""
-        return self._tools is not None
+        """Whether nobody has to be asked: also not again, since the server said that its tools
+        are others.
+        """
+        if self._tools is None or self._doubted:
+            return False
+        return self._left == 0 or not self._seen.over(self._source.link.current())
 
     @property
     def offers(self) -> Sequence[Offer]:
         """What may be called; nothing before it is known, or when it could not be."""
-        return self._source.offers(self._tools or ())
+        source = self._source
+        return [McpOffer(source, tool, self._doubt) for tool in source.kept(self._tools or ())]
 
     def begin(self, output_index: int) -> "tuple[Call, Slot]":
         """Ask, as an item of the response."""
@@ -118,8 +150,13 @@ class McpListing:
         slot = Slot(item_id, output_index)
         return _Asking(self._source, self._take, slot), slot
 
-    def _take(self, tools: list[McpTool]) -> None:
-        self._tools = tools
+    def _doubt(self) -> None:
+        """It was found to be another list by now."""
+        self._doubted = True
+
+    def _take(self, tools: list[McpTool], seen: Seen) -> None:
+        self._left -= self._tools is not None
+        self._tools, self._seen, self._doubted = tools, seen, False
 
 
 class _Asking(BaseCall):
@@ -127,7 +164,9 @@ class _Asking(BaseCall):
 
     steps: ClassVar[str] = "response.mcp_list_tools"
 
-    def __init__(self, source: Source, take: Callable[[list[McpTool]], None], slot: Slot) -> None:
+    def __init__(
+        self, source: Source, take: Callable[[list[McpTool], Seen], None], slot: Slot
+    ) -> None:
         super().__init__(slot)
         self._source = source
         self._take = take
@@ -154,19 +193,19 @@ class _Asking(BaseCall):
     def fail(self, reason: str) -> Iterable[Event]:
         """There are no tools; the response goes on without."""
         self._error = reason
-        self._take([])
+        self._take([], self._source.seen())
         return self.end("failed")
 
     async def run(self) -> AsyncIterator[Event]:
         """Ask the server."""
         try:
-            self._tools = await self._source.tools()
+            self._tools, seen = await self._source.tools()
         except Trouble as trouble:
             ended = self.fail(trouble.why)
         except ToolFailed as error:
             ended = self.fail(str(error))
         else:
-            self._take(self._tools)
+            self._take(self._tools, seen)
             ended = self.end("completed")
         for event in ended:
             yield event
@@ -179,10 +218,12 @@ class McpOffer:
     Attributes:
         source: The server.
         tool: The tool, as it was listed.
+        doubt: Told when the server lists it otherwise by now, or no more.
     """
 
     source: Source
     tool: McpTool
+    doubt: Callable[[], None]
 
     @property
     def function(self) -> FunctionTool:
@@ -242,10 +283,13 @@ class McpOffer:
             ToolFailed: Nobody can say.
         """
         try:
-            found = await self.source.tools()
+            found, _ = await self.source.tools()
         except Trouble as trouble:
             raise ToolFailed(
                 f"what was approved could not be looked at again: {trouble.why}"
             ) from None
         now = next((tool for tool in found if tool.name == self.tool.name), None)
-        return now is not None and digest_of(now) == mark_of(request.id)
+        seen = None if now is None else digest_of(now)
+        if seen != digest_of(self.tool):
+            self.doubt()
+        return seen is not None and seen == mark_of(request.id)

@@ -6,8 +6,6 @@ bound to the task that entered them. `mcp` is imported when a way is gone, not b
 Above: `mcp_line`. Below: the official `mcp` SDK, which speaks every revision of the protocol.
 """
 
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
@@ -15,6 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from antiphon.errors import ConfigurationError
+
+from .mcp_stdio import TooMuch
 
 if TYPE_CHECKING:
     import httpx2
@@ -30,7 +30,7 @@ FLOOD: Final = 20_000
 FAULT: Final = -32000
 """JSON-RPC's code of what went wrong below JSON-RPC."""
 
-_KEY: Final = 16
+KEY: Final = 16
 """Characters from which on a value is taken for a key."""
 
 _OLD: Final = frozenset({400, 404, 405, 406, 410, 415, 501})
@@ -42,11 +42,11 @@ class Watch:
     """Who is told of a session.
 
     Attributes:
-        ended: The server hung up.
+        ended: The server hung up; or was left, which the words say.
         changed: It says that its tools are others now.
     """
 
-    ended: Callable[[], None]
+    ended: Callable[[str | None], None]
     changed: Callable[[], None]
 
     async def heard(self, message: "IncomingMessage") -> None:
@@ -68,6 +68,15 @@ class Way(Protocol):
         """Where it leads, without what lets us in."""
         ...
 
+    @property
+    def slow(self) -> bool:
+        """Whether a person may have to do something before there is a connection."""
+        ...
+
+    def tokens(self) -> Sequence[str]:
+        """What lets us in beside the secrets, by now."""
+        ...
+
     async def enter(self, stack: AsyncExitStack, watch: Watch) -> "tuple[Client, Traffic | None]":
         """A connected client, which is left when the stack is closed, in this same task."""
         ...
@@ -81,7 +90,7 @@ class Traffic:
         over: Whether the server hung up.
     """
 
-    def __init__(self, ended: Callable[[], None]) -> None:
+    def __init__(self, ended: Callable[[str | None], None]) -> None:
         self.unasked: int = 0
         self.over: bool = False
         self.messages: Any = None
@@ -99,12 +108,18 @@ class Traffic:
         self.unasked += 1
         try:
             if self.unasked > FLOOD:
-                raise StopAsyncIteration
+                raise TooMuch(f"it sent {FLOOD} messages that nobody asked for")
             return await self.messages.__anext__()
+        except TooMuch as error:
+            self._end(str(error))
+            raise StopAsyncIteration from None
         except BaseException:
-            self.over = True
-            self._ended()
+            self._end(None)
             raise
+
+    def _end(self, why: str | None) -> None:
+        self.over = True
+        self._ended(why)
 
     async def receive(self) -> Any:
         """The next one."""
@@ -137,68 +152,37 @@ class _Watched:
 
 
 async def _speak(
-    stack: AsyncExitStack, server: Any, watch: Watch, *, mode: str = "auto"
+    stack: AsyncExitStack,
+    server: Any,
+    watch: Watch,
+    *,
+    mode: str = "auto",
+    roots: Sequence[str] = (),
 ) -> "Client":
     from mcp.client import Client
-    from mcp_types import Implementation
+    from mcp_types import Implementation, ListRootsResult, Root
 
-    # No callbacks: a server that wants sampling, elicitation or roots is refused by the SDK.
+    async def listed(context: Any) -> ListRootsResult:
+        return ListRootsResult(roots=[Root.model_validate({"uri": each}) for each in roots])
+
+    # No other callbacks: a server that wants sampling or elicitation is refused by the SDK.
     client = Client(
         server,
         mode=mode,
         cache=None,
+        list_roots_callback=listed if roots else None,
         client_info=Implementation(name="antiphon", version="1"),
         message_handler=watch.heard,
     )
     return await stack.enter_async_context(client)
 
 
-async def _carried(
-    stack: AsyncExitStack, transport: Any, watch: Watch, *, mode: str = "auto"
+async def carried(
+    stack: AsyncExitStack, transport: Any, watch: Watch, **options: Any
 ) -> "tuple[Client, Traffic]":
+    """A session over a transport of the SDK's; `mode` and `roots` as for `_speak`."""
     traffic = Traffic(watch.ended)
-    return await _speak(stack, _Watched(transport, traffic), watch, mode=mode), traffic
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A program on this machine that speaks over its standard input and output.
-
-    Attributes:
-        command: The program.
-        args: Its arguments.
-        env: Variables beside the few that are harmless (PATH, HOME ...).
-        cwd: Where it runs.
-    """
-
-    command: str
-    args: tuple[str, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-    cwd: str | None = None
-
-    @property
-    def secrets(self) -> Sequence[str]:
-        """The values of its own variables: keys are given so."""
-        return [value for value in self.env.values() if len(value) >= _KEY]
-
-    @property
-    def place(self) -> Sequence[str]:
-        """The command line."""
-        return [self.command, *self.args]
-
-    async def enter(self, stack: AsyncExitStack, watch: Watch) -> "tuple[Client, Traffic]":
-        """Start it."""
-        from mcp.client.stdio import StdioServerParameters, stdio_client
-
-        given = StdioServerParameters(
-            command=self.command,
-            args=list(self.args),
-            env=dict(self.env),
-            cwd=self.cwd,
-            encoding_error_handler="replace",
-        )
-        errors = sys.__stderr__ or stack.enter_context(open(os.devnull, "w"))  # noqa: ASYNC230
-        return await _carried(stack, stdio_client(given, errlog=errors), watch)
+    return await _speak(stack, _Watched(transport, traffic), watch, **options), traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +195,7 @@ class Address:
         private: Whether it may be in a private network.
         auth: For OAuth (`mcp.client.auth.OAuthClientProvider`).
         inner: What sends, instead of the network.
+        roots: As for `Program`.
     """
 
     url: str = field(repr=False)
@@ -218,6 +203,7 @@ class Address:
     private: bool = False
     auth: "httpx2.Auth | None" = field(default=None, repr=False)
     inner: "Callable[[], httpx2.AsyncBaseTransport] | None" = field(default=None, repr=False)
+    roots: tuple[str, ...] = ()
 
     @property
     def secrets(self) -> Sequence[str]:
@@ -231,7 +217,22 @@ class Address:
         found = [token, token.split(" ")[-1], url.userinfo.decode().partition(":")[2]]
         others = [value for name, value in self.headers.items() if name != "authorization"]
         others += [value for _, value in url.params.multi_items()]
-        return [each for each in (*found, *(one for one in others if len(one) >= _KEY)) if each]
+        return [each for each in (*found, *(one for one in others if len(one) >= KEY)) if each]
+
+    @property
+    def slow(self) -> bool:
+        """By OAuth somebody may have to log in."""
+        return self.auth is not None
+
+    def tokens(self) -> Sequence[str]:
+        """What OAuth has brought us by now, where the SDK does it."""
+        known: Any = getattr(self.auth, "context", None)
+        found = (
+            getattr(getattr(known, "current_tokens", None), "access_token", None),
+            getattr(getattr(known, "current_tokens", None), "refresh_token", None),
+            getattr(getattr(known, "client_info", None), "client_secret", None),
+        )
+        return [each for each in found if isinstance(each, str)]
 
     @property
     def place(self) -> Sequence[str]:
@@ -266,7 +267,7 @@ class Address:
                 stream = streamable_http_client(
                     bare, http_client=http, max_sse_event_size=EVENT_LIMIT
                 )
-                client, traffic = await _carried(trying, stream, watch)
+                client, traffic = await carried(trying, stream, watch, roots=self.roots)
                 stack.push_async_exit(trying.pop_all())
                 return client, traffic
         except Exception as error:  # which left through task groups, and is in groups itself
@@ -280,9 +281,8 @@ class Address:
         ) -> httpx2.AsyncClient:
             return made(inner=self.inner() if self.inner else None)
 
-        return await _carried(
-            stack, sse_client(bare, httpx_client_factory=factory), watch, mode="legacy"
-        )
+        events = sse_client(bare, httpx_client_factory=factory)
+        return await carried(stack, events, watch, mode="legacy", roots=self.roots)
 
 
 def leaf(error: BaseException) -> BaseException:
@@ -323,6 +323,15 @@ class InProcess:
     def place(self) -> Sequence[str]:
         """The server's name."""
         return [str(getattr(self.server, "name", ""))]
+
+    @property
+    def slow(self) -> bool:
+        """It is not."""
+        return False
+
+    def tokens(self) -> Sequence[str]:
+        """None."""
+        return ()
 
     async def enter(self, stack: AsyncExitStack, watch: Watch) -> "tuple[Client, None]":
         """Begin its lifespan."""

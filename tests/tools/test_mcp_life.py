@@ -53,6 +53,36 @@ async def test_a_run_that_is_cancelled_while_its_server_starts_takes_nothing_dow
     assert call_of(end_of(again).output).output == "2"
 
 
+async def test_who_opened_a_session_may_be_cancelled_and_the_others_keep_it() -> None:
+    server = program()
+    first = Agent(name="first", model=ScriptedModel([[call("who"), call("wait")]]), tools=[server])
+    begun = anyio.Event()
+
+    async def open_and_wait(scope: anyio.CancelScope) -> None:
+        with scope:
+            async for event in first.stream("go"):
+                if isinstance(event, ToolProgress):
+                    begun.set()
+
+    pids: set[str | None] = set()
+
+    async def ask() -> None:
+        events = await play([call("who")], "ok", tools=[server])
+        pids.add(call_of(end_of(events).output).output)
+
+    async with server:
+        scope = anyio.CancelScope()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(open_and_wait, scope)
+            with anyio.fail_after(PATIENCE):
+                await begun.wait()
+            await ask()
+            scope.cancel()
+        await ask()
+    assert len(pids) == 1
+    assert all((pid or "").isdigit() for pid in pids)
+
+
 async def test_closing_a_server_fails_the_calls_that_are_on_their_way() -> None:
     server = program()
     agent = Agent(name="clerk", model=ScriptedModel([[call("wait")], "ok"]), tools=[server])
