@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from antiphon.errors import ConfigurationError
 
 METHODS = ("DELETE", "GET", "POST")
-SHOWN = ("x-request-id", "retry-after")
+SHOWN = ("x-request-id", "retry-after", "mcp-session-id")
 """Headers that a page may read beside those that every page may."""
 
 
