@@ -1,4 +1,4 @@
-"""A report as one request: search, compute, sum up, draft an e-mail. The draft waits for your yes.
+"""A report as one request: search, compute, sum up with sources, draft a mail that waits for you.
 
 python examples/report_workflow.py                 a script plays the models; --yes asks nobody
 python examples/report_workflow.py --model ollama:qwen3
@@ -7,7 +7,6 @@ The `openai` client sends it to a Provider on this machine, and watches; your ye
 """
 
 import argparse
-import re
 import socket
 import sys
 import tempfile
@@ -20,12 +19,12 @@ import anyio
 import uvicorn
 from openai import OpenAI
 
-from antiphon.agents import Agent, run, workflow
+from antiphon.agents import Agent, Result, run, workflow
 from antiphon.errors import SandboxUnavailable
 from antiphon.models import FunctionCall, ScriptedModel
 from antiphon.provider import Provider
 from antiphon.sandboxes import DockerSandboxes, LocalSandboxes, Sandboxes, find_image
-from antiphon.tools import CodeInterpreter, tool
+from antiphon.tools import CodeInterpreter, FileSearch, tool
 
 FILES = sorted(Path(__file__).with_name("data").iterdir())
 CODE = """\
@@ -34,19 +33,8 @@ for row in csv.DictReader(open("returns.csv")):
     orders, returned = int(row["orders"]), int(row["returned"])
     print(f"{row['month']}: {returned / orders:.1%}, {6.5 * returned:.2f} euros")
 """
-ANSWER = "Since the box is thinner, 7% come back, not 3%; that costs 200 euros a month, not 80."
-
-
-@tool
-def search(query: str) -> str:
-    """Find the three documents that have most words of a query, rare words first."""
-    texts = {path.name: path.read_text("utf-8").strip() for path in FILES}
-    scores = dict.fromkeys(texts, 0.0)
-    for word in set(re.findall(r"\w+", query.lower())):
-        having = [name for name, text in texts.items() if word in text.lower()]
-        scores.update({name: scores[name] + 1 / len(having) for name in having})
-    best = sorted(texts, key=lambda name: -scores[name])[:3]
-    return "\n".join(f"{name} ({scores[name]:.2f}): {texts[name]}" for name in best)
+ANSWER = "The box is thinner,[cite:1] so 7% come back, not 3%: 200 euros a month, not 80.[cite:2]"
+MAIL = "The box is thinner, so 7% come back: 200 euros a month.\n\nSources: packing.md, costs.md"
 
 
 @tool(needs_approval=True)
@@ -64,13 +52,14 @@ def build(sandboxes: Sandboxes, model: str | None) -> Provider:
         speaks = model or ScriptedModel(script, fragment=9)
         return Agent(name=name, model=speaks, instructions=instructions, tools=tools)
 
-    find = FunctionCall("search", {"query": "orders returned, thinner box, costs"})
+    find = FunctionCall("file_search", {"queries": ["a teapot that comes back", "thinner box"]})
     compute = FunctionCall("code_interpreter", {"code": CODE})
-    draft = FunctionCall("write_draft", {"to": "me@example.com", "subject": "Box", "body": ANSWER})
+    draft = FunctionCall("write_draft", {"to": "me@example.com", "subject": "Box", "body": MAIL})
     interpreter = CodeInterpreter(sandboxes, files=FILES)
-    librarian = agent("librarian", "You search the shop's documents.", [find, "Found."], search)
+    documents = FileSearch(files=FILES, quotes=True)  # what one agent finds, another may cite
+    librarian = agent("librarian", "You search the shop's documents.", [find, "Found."], documents)
     analyst = agent("analyst", "You compute with files.", [compute, "Computed."], interpreter)
-    editor = agent("editor", "You write plainly.", [ANSWER])
+    editor = agent("editor", "You write plainly, and cite.", [ANSWER], documents)
     secretary = agent("secretary", "You draft mails.", [draft, "That is all."], write_draft)
 
     @workflow
@@ -78,9 +67,17 @@ def build(sandboxes: Sandboxes, model: str | None) -> Provider:
         found = await run(librarian, question)
         computed = await run(analyst, [*found.items, "Compute what it takes to answer."])
         answer = await run(editor, [*computed.items, "Answer in three sentences."])
-        return (await run(secretary, [*answer.items, "Draft a mail to me@example.com."])).output
+        mail = f"Draft a mail to me@example.com. Its last line: Sources: {sources(answer)}"
+        return (await run(secretary, [*answer.items, mail])).output
 
     return Provider(workflows=[report], tools=[interpreter])
+
+
+def sources(answer: Result[Any]) -> str:
+    """The files that an answer cites."""
+    said = [part for item in answer.response.output for part in getattr(item, "content", ())]
+    notes = [note for part in said for note in getattr(part, "annotations", ())]
+    return ", ".join({note.filename: None for note in notes if note.type == "file_citation"})
 
 
 def place(*, trusted: bool) -> Sandboxes:
@@ -101,6 +98,9 @@ def show(event: dict[str, Any]) -> None:
         show(event["event"])
     elif kind == "response.output_item.added" and item["type"] != "antiphon:approval_request":
         print(f"\n[{item['type']}]", item.get("agent") or item.get("name") or "")
+    elif kind == "response.content_part.done":
+        cited = event["part"].get("annotations", ())
+        print(*(f"[{each['filename']}, lines {each.get('antiphon:lines')}]" for each in cited))
     elif kind == "response.output_item.done" and item["type"] == "antiphon:tool_call":
         print(f"{item['arguments']}\n-> {item['output'] or item['error']}")
     elif kind.endswith(("text.delta", "text.done", "code.delta", "code.done", "call.output")):

@@ -70,15 +70,14 @@ def test_the_report_is_searched_computed_summed_up_and_drafted_once_approved(
         ran.stdout,
         "No container: the code runs on this machine, unprotected.",
         "[antiphon:agent_call] librarian",
-        '[antiphon:tool_call] search\n{"query":"orders returned, thinner box, costs"}',
-        "-> returns.csv (2.00): ",
-        "packing.md (1.50): ",
+        "[file_search_call]",
         "[antiphon:agent_call] analyst",
         "[code_interpreter_call]",
         'for row in csv.DictReader(open("returns.csv")):',
         "2026-08: 3.2%, 84.50 euros\n2026-09: 6.9%, 188.50 euros\n",
         "[antiphon:agent_call] editor",
         "7% come back, not 3%",
+        "[packing.md, lines [1, 2]] [costs.md, lines [1, 2]]\n",
         "[antiphon:agent_call] secretary",
         "[antiphon:approval_request] write_draft",
         "Approve? [y/N]",
@@ -87,7 +86,8 @@ def test_the_report_is_searched_computed_summed_up_and_drafted_once_approved(
     )
     (draft,) = tmp_path.glob("*/draft.txt")
     assert str(draft) in ran.stdout
-    assert draft.read_text("utf-8").startswith("To: me@example.com\nSubject: Box\n\nSince ")
+    assert draft.read_text("utf-8").startswith("To: me@example.com\nSubject: Box\n\nThe ")
+    assert draft.read_text("utf-8").endswith("\n\nSources: packing.md, costs.md\n")
 
 
 @pytest.mark.parametrize("said", ["n\n", ""], ids=["no", "nobody is there"])
@@ -188,7 +188,7 @@ def test_another_process_can_go_on_from_the_desk_s_file(tmp_path: Path) -> None:
 
 
 ARGUMENTS: Mapping[str, dict[str, object]] = {
-    "search": {"query": "thinner box"},
+    "file_search": {"queries": ["thinner box"]},
     "code_interpreter": {"code": "print(6 * 7)"},
     "write_draft": {"to": "a@example.com", "subject": "Box", "body": "Thin."},
     "open_source": {"name": "costs.md"},
@@ -220,7 +220,12 @@ async def real(request: ModelRequest) -> AsyncGenerator[Speech, None]:
         (
             "report_workflow",
             ["--unprotected", "--yes"],
-            ["The tool said packing.md", "The tool said 42", "I have no tools.", "The draft is in"],
+            [
+                "The tool said [",
+                "The tool said 42",
+                "[packing.md, lines [1, 2]]",
+                "The draft is in",
+            ],
         ),
         ("deep_research", [], ["open_source", "-> The tool said A teapot", "-> I have no tools."]),
         ("support_desk", ["--yes"], ["hands over to technical", "The tool said Blank page"]),

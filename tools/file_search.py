@@ -6,16 +6,18 @@ Above: providers and agents, which find it by its type. Below: `file_search_call
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel
 
 from antiphon.errors import ConfigurationError, RequestError
-from antiphon.items import FileSearchTool, FunctionCall, FunctionTool, ToolDefinition
+from antiphon.items import FileSearchTool, FunctionCall, FunctionTool, Json, ToolDefinition
 
 from .citations import HINT
 from .file_search_call import Desk, FileSearchRun, queries_of
+from .file_search_files import GivenFile, GivenFiles
 from .gate import Gate, NeedsApproval, gate_of
 from .hosted import Scope, Slot
 from .search import Embedder, Engine, Library, filter_of, ranking_of
@@ -40,8 +42,11 @@ class FileSearch:
         index: Where vector stores are kept: the path of a file, an engine, or a library that
             others use, too; by default a temporary file, as long as this lives.
         embedder: Makes vectors of what is attached from now on; without one, search is by words.
+        files: Paths of files and folders, or names with contents, that are searched beside any
+            stores; they are read before the first search. For whoever may use the tool.
         vector_store_ids: Stores of an agent that has this tool, which then need no definition.
-        max_num_results: How many results an agent of such stores gets, 1 to 50.
+        max_num_results: How many results an agent that has this tool gets, 1 to 50.
+        quotes: Whether citations of such an agent say where in the file, and quote it.
         description: What the model reads of the tool, instead of the text made here.
         needs_approval: Whether a person must approve each search, or a function of `queries`
             that says so.
@@ -59,8 +64,10 @@ class FileSearch:
         index: Library | Engine | str | Path | None = None,
         *,
         embedder: Embedder | None = None,
+        files: Sequence[GivenFile] = (),
         vector_store_ids: Sequence[str] = (),
         max_num_results: int = _RESULTS,
+        quotes: bool = False,
         description: str | None = None,
         needs_approval: NeedsApproval = False,
     ) -> None:
@@ -75,17 +82,19 @@ class FileSearch:
         self.library: Library = (
             index if isinstance(index, Library) else Library(index, embedder=embedder)
         )
+        self._files = GivenFiles(self.library, files) if files else None
+        told: Json = {QUOTES: True} if quotes else {}
         self._definition = FileSearchTool(
-            vector_store_ids=list(vector_store_ids), max_num_results=max_num_results
+            vector_store_ids=list(vector_store_ids), max_num_results=max_num_results, **told
         )
         self._gate = gate_of(needs_approval, name=self.type, parameters=["queries"], parse=_parse)
-        told = (
+        words = (
             "Search the user's files. Give one query or several, each a full question or phrase;"
             " results are passages, the best first, with a score from 0 to 1.\n" + HINT
         )
         self._function = FunctionTool(
             name=self.type,
-            description=told if description is None else description,
+            description=words if description is None else description,
             parameters={
                 "type": "object",
                 "properties": {
@@ -123,15 +132,17 @@ class FileSearch:
                 param="type",
             )
         stores = definition.vector_store_ids
-        if not 1 <= len(stores) <= _STORES:
+        least = 0 if self._files is not None else 1
+        if not least <= len(stores) <= _STORES:
             raise RequestError(
-                f"vector_store_ids: expected 1 to {_STORES} ids, got {len(stores)}",
+                f"vector_store_ids: expected {least} to {_STORES} ids, got {len(stores)}",
                 param="vector_store_ids",
                 code="invalid_value",
             )
         desk = Desk(
             library=self.library,
             store_ids=stores,
+            files=self._files,
             principal=scope.principal,
             filters=filter_of(definition.filters),
             ranking=ranking_of(definition.ranking_options),
@@ -139,9 +150,22 @@ class FileSearch:
             quotes=(definition.model_extra or {}).get(QUOTES) is True,
             citations=scope.citations,
         )
-        scope.citations.wake()
-        desk.restore(scope.items)
+        scope.citations.wake(partial(desk.restore, scope.items))
         return (FileSearchOffer(self._function, desk, self._gate),)
+
+    async def check(self, definition: ToolDefinition, scope: Scope) -> None:
+        """All stores of the definition are there (see `Checks`).
+
+        Raises:
+            RequestError: 404; one is absent or another's. 400; one has expired.
+        """
+        named = definition.vector_store_ids if isinstance(definition, FileSearchTool) else []
+        if len(named) <= _STORES:  # `offers` refuses more
+            try:
+                await self.library.stores(named, principal=scope.principal)
+            except RequestError as error:
+                error.param = "vector_store_ids"
+                raise
 
     async def aclose(self) -> None:
         """Close the library."""

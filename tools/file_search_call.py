@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from antiphon.errors import RequestError
+from antiphon.errors import RequestError, whence
 from antiphon.items import (
     Annotation,
     Event,
@@ -23,6 +23,7 @@ from antiphon.items import (
 
 from .call import BaseCall
 from .citations import Citations
+from .file_search_files import OWNER, GivenFiles
 from .hosted import Slot
 from .result import surprise
 from .search import EmbedderError, Filter, Found, Library, Ranking
@@ -43,6 +44,7 @@ class Desk:
     Attributes:
         library: What is searched.
         store_ids: In which stores.
+        files: What is searched beside them.
         principal: Whose they are.
         filters: Which files may be found.
         ranking: In which order.
@@ -53,12 +55,31 @@ class Desk:
 
     library: Library
     store_ids: Sequence[str]
+    files: GivenFiles | None
     principal: str
     filters: Filter | None
     ranking: Ranking
     limit: int
     quotes: bool
     citations: Citations
+
+    async def search(self, queries: Sequence[str]) -> list[Found]:
+        """The best passages, best first."""
+        places = [(self.store_ids, self.principal)] if self.store_ids else []
+        if self.files is not None:
+            places.append(([await self.files.store()], OWNER))
+        found: list[Found] = []
+        for store_ids, principal in places:
+            found += await self.library.search(
+                store_ids,
+                queries,
+                principal=principal,
+                filters=self.filters,
+                ranking=self.ranking,
+                limit=self.limit,
+            )
+        found.sort(key=lambda each: -each.score)
+        return found[: self.limit]
 
     def restore(self, items: Iterable[Item]) -> None:
         """The markers that earlier calls of the conversation gave."""
@@ -156,20 +177,13 @@ class FileSearchRun(BaseCall):
         """Fill in the results; else what is wrong. Nothing found is no error."""
         desk = self._desk
         try:
-            found = await desk.library.search(
-                desk.store_ids,
-                self._queries,
-                principal=desk.principal,
-                filters=desk.filters,
-                ranking=desk.ranking,
-                limit=desk.limit,
-            )
+            found = await desk.search(self._queries)
         except RequestError as error:
             return error.message
         except EmbedderError as error:
             return str(error)
         except Exception as error:
-            log.error("the file search failed", exc_info=error)
+            log.error("the file search failed: %s", whence(error))
             return surprise(error, "file_search")
         self._results = [desk.result(each) for each in found]
         return None

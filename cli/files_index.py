@@ -1,0 +1,213 @@
+"""The vector stores of an index file on this machine, without a server.
+
+Above: `files`. Below: `tools.search`. Files are read from where they are; nothing is copied.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import anyio
+
+from antiphon.errors import ConfigurationError
+from antiphon.items import Ids
+from antiphon.tools import search as kept
+
+from .endpoint import key_in
+from .files_parser import Where
+from .files_shelf import Attributes, Hit, Kept, Status, Store, place_of
+from .files_tree import Found
+
+_CHUNK: Final = 1024 * 1024
+_PAGE: Final = 100
+
+
+class _Open:
+    """A file on this machine, open."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Its bytes."""
+        return self._read()
+
+    async def _read(self) -> AsyncIterator[bytes]:
+        async with await anyio.open_file(self._path, "rb") as file:
+            while data := await file.read(_CHUNK):
+                yield data
+
+
+class _Paths:
+    """Where the files are that this command adds (see `search.Source`)."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Found] = {}
+
+    @asynccontextmanager
+    async def open(self, file_id: str, *, principal: str) -> AsyncGenerator[_Open | None]:
+        """A file; None where this command knows nothing of it."""
+        found = self.known.get(file_id)
+        yield _Open(found.path) if found is not None and found.path.is_file() else None
+
+
+class IndexShelf:
+    """The stores of an index file; made where it is missing.
+
+    Args:
+        path: The file.
+        where: Whose stores, and what makes their vectors.
+
+    Raises:
+        ConfigurationError: It cannot be opened, or a model's server is missing.
+    """
+
+    def __init__(self, path: str, where: Where) -> None:
+        if not Path(path).absolute().parent.is_dir():
+            raise ConfigurationError(
+                f"--index: expected a path in a folder that is there, got {path}: make the folder"
+            )
+        self._path = path
+        self._principal = where.principal
+        self._library = kept.Library(path, embedder=_embedder(where))
+        self._engine = self._library.engine
+        self._paths = _Paths()
+        self._library.read_from(self._paths)
+        self._new_id = Ids()
+
+    @property
+    def where(self) -> str:
+        """Its path."""
+        return self._path
+
+    async def stores(self) -> list[Store]:
+        """All stores, the newest first."""
+        found: list[Store] = []
+        after: str | None = None
+        while True:
+            paging = kept.Paging(after, None, _PAGE)
+            page = await self._engine.stores(paging, principal=self._principal)
+            if page is None or not page.rows:
+                return found
+            found += [_store(each) for each in page.rows]
+            after = page.rows[-1].id
+
+    async def store(self, store_id: str) -> Store:
+        """A store as it is now."""
+        (found,) = await self._library.stores([store_id], principal=self._principal)
+        return _store(found)
+
+    async def make(self, name: str) -> Store:
+        """A new store."""
+        at = int(self._library.clock())
+        made = kept.VectorStore(
+            id=self._new_id("vs"),
+            principal=self._principal,
+            name=name,
+            created_at=at,
+            last_active_at=at,
+            model=self._library.model,
+        )
+        await self._engine.create(made)
+        return _store(made)
+
+    async def kept(self, store_id: str, status: Status | None = None) -> AsyncIterator[Kept]:
+        """The files of a store."""
+        after: str | None = None
+        while True:
+            paging = kept.Paging(after, None, _PAGE)
+            page = await self._engine.files(
+                store_id, paging, principal=self._principal, status=status
+            )
+            if page is None or not page.rows:
+                return
+            for each in page.rows:
+                fault = each.fault
+                error = None if fault is None else (fault.code, fault.message)
+                yield Kept(each.id, each.status, each.attachment.attributes, error)
+            after = page.rows[-1].id
+
+    async def put(self, found: Found, data: bytes) -> str:
+        """A file stays where it is; it gets an id."""
+        file_id = self._new_id("file")
+        self._paths.known[file_id] = found
+        return file_id
+
+    async def attach(self, store_id: str, files: Sequence[tuple[str, Attributes]]) -> None:
+        """Have files read."""
+        wanted = [
+            kept.Attachment(each, self._paths.known[each].name.rpartition("/")[2], attributes)
+            for each, attributes in files
+        ]
+        at = int(self._library.clock())
+        await self._engine.attach(store_id, wanted, principal=self._principal, at=at)
+        self._library.wake()
+
+    async def expect(self, file_id: str, found: Found) -> bool:
+        """A file that waits since an earlier command is read from where it is now."""
+        self._paths.known[file_id] = found
+        self._library.wake()
+        return True
+
+    async def describe(self, store_id: str, file_id: str, attributes: Attributes) -> None:
+        """Other attributes."""
+        await self._engine.describe(store_id, file_id, attributes, principal=self._principal)
+
+    async def remove(self, store_id: str, file_id: str) -> None:
+        """Take a file out of a store."""
+        await self._engine.detach(store_id, file_id, principal=self._principal)
+
+    async def search(self, store_id: str, query: str, limit: int) -> list[Hit]:
+        """The passages that answer best."""
+        found = await self._library.search(
+            [store_id], [query], principal=self._principal, limit=limit
+        )
+        return [_hit(each) for each in found]
+
+    async def aclose(self) -> None:
+        """Close it."""
+        await self._library.aclose()
+
+
+def _embedder(where: Where) -> kept.Embedder | None:
+    if where.model is None:
+        if where.model_url is not None:
+            raise ConfigurationError("--embedding-url: expected --embedding-model NAME, too")
+        return None
+    if where.model_url is None:
+        raise ConfigurationError("--embedding-model: expected --embedding-url URL, too")
+    return kept.HttpEmbedder(
+        where.model,
+        base_url=where.model_url,
+        api_key=key_in(where.model_key_env),
+        window=where.window,
+        passage_prefix=where.passage_prefix,
+        query_prefix=where.query_prefix,
+    )
+
+
+def _store(store: kept.VectorStore) -> Store:
+    counts = store.counts
+    return Store(
+        id=store.id,
+        name=store.name,
+        reading=counts.in_progress,
+        files=counts.total,
+        failed=counts.failed,
+        size=store.usage_bytes,
+        model=store.model,
+    )
+
+
+def _hit(found: kept.Found) -> Hit:
+    passage = found.passage
+    return Hit(
+        name=str(passage.attributes.get("path") or passage.filename),
+        place=place_of(passage.chunk.pages, passage.chunk.lines),
+        heading=passage.chunk.heading,
+        score=found.score,
+        text=passage.chunk.text,
+        file_id=passage.file_id,
+    )

@@ -1,0 +1,65 @@
+"""`antiphon files` with an embedding model: an index that is searched by meaning, too."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .kit import Run, Serving
+from .shelves import Shop, tree
+
+MEANINGS = {"ship": [1.0, 0.0], "boat": [1.0, 0.0], "tree": [0.0, 1.0], "oak": [0.0, 1.0]}
+
+
+class Meanings:
+    """An embeddings endpoint that knows four words; and the texts that it was sent."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.keys: set[bytes] = set()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message["body"]
+            more = message["more_body"]
+        texts: list[str] = json.loads(body)["input"]
+        self.texts += texts
+        self.keys.add(dict(scope["headers"]).get(b"authorization", b""))
+        rows = [
+            next((row for word, row in MEANINGS.items() if word in each), [0.5, 0.5])
+            for each in texts
+        ]
+        told = {"data": [{"index": at, "embedding": row} for at, row in enumerate(rows)]}
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": json.dumps(told).encode()})
+
+
+def test_an_index_with_vectors_finds_what_has_other_words(
+    antiphon: Run, serving: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanings = Meanings()
+    monkeypatch.setenv("EMBEDDING_KEY", "sk-embed")
+    docs = tree(tmp_path / "docs", {"a.md": "a boat upright", "b.md": "an oak in spring"})
+    bare = Shop(antiphon, ("--index", str(tmp_path / "docs.db")))
+    model = ["--embedding-model", "meanings", "--embedding-url", f"{serving(meanings)}/v1"]
+    more = ["--embedding-key-env", "EMBEDDING_KEY", "--passage-prefix", "passage: "]
+    shop = Shop(antiphon, (*bare.where, *model, *more, "--query-prefix", "query: "))
+    done = shop.add(docs)
+    assert done.code == 0 and "searched by words and meanings" in done.out
+    assert shop.found("ship")[0]["name"] == "docs/a.md"
+    assert [text.split(": ")[0] for text in meanings.texts] == ["passage", "passage", "query"]
+    assert meanings.keys == {b"Bearer sk-embed"}
+
+    tree(tmp_path / "docs", {"c.md": "another boat"})
+    failed = bare.added(docs, code=1)["failures"]
+    assert [each["path"] for each in failed] == ["docs/c.md"]
+    assert "embedding model 'meanings'" in failed[0]["message"]
+    done = bare.run("files", "search", "ship", *bare.where)
+    assert done.code == 1 and "configure that model" in done.err
+    assert shop.added(docs)["retried"] == ["docs/c.md"]
