@@ -1,12 +1,14 @@
-"""Citing: markers in the model's words become citations, while the words stream.
+"""Citing: markers and names in the model's words become citations, while the words stream.
 
 A stage between `sampling` and whoever tells its events. It holds back only what may yet become a
 marker (a few characters after a bracket), so no client sees half of one; what stands in a
 marker's place counts in the indexes of its annotation, and annotations of the model's own server
-move with the text. Above: `turns`. Below: `tools.Citations`, which knows the markers.
+move with the text. Names of files are looked for in what is shown, and change nothing of it.
+
+Above: `turns`. Below: `tools.Citations`, which knows the markers and the names.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -24,7 +26,15 @@ from antiphon.items import (
     TextDelta,
     TextDone,
 )
-from antiphon.tools import BEGUN, LONGEST, MARKER, Citations, numbers_of
+from antiphon.tools import (
+    BEGUN,
+    LONGEST,
+    MARKER,
+    Citations,
+    Names,
+    Namings,
+    numbers_of,
+)
 
 
 async def cited(
@@ -34,7 +44,7 @@ async def cited(
 
     Args:
         events: One turn of the model, under the response's own ids and indexes.
-        citations: The markers of this run.
+        citations: The markers and names of this run.
     """
     stage = _Stage(citations)
     async with aclosing(events):
@@ -45,6 +55,17 @@ async def cited(
                 continue
             for told in how(stage, event):
                 yield told
+
+
+def cited_whole(events: Iterable[Event], citations: Citations) -> Iterator[Event]:
+    """The same for a message that nobody streams, as a workflow's answer is."""
+    stage = _Stage(citations)
+    for event in events:
+        how = _HOW.get(type(event))
+        if how is None:
+            yield event
+        else:
+            yield from how(stage, event)
 
 
 class _Passage:
@@ -59,12 +80,13 @@ class _Passage:
     """
 
     __slots__ = (
-        "_citations", "_given", "_held", "_moves", "_read", "_shown", "annotations", "logprobs",
-        "own", "size", "told",
+        "_citations", "_given", "_held", "_moves", "_namings", "_read", "_shown", "annotations",
+        "logprobs", "own", "size", "told",
     )  # fmt: skip
 
-    def __init__(self, citations: Citations) -> None:
+    def __init__(self, citations: Citations, names: Names | None) -> None:
         self._citations = citations
+        self._namings = None if names is None else Namings(names)
         self._held = ""
         self._given: list[str] = []
         self._shown: list[str] = []
@@ -89,21 +111,32 @@ class _Passage:
     def more(self, delta: str) -> str:
         """What can be shown now that this has come."""
         self._given.append(delta)
+        if not self._citations.marking:
+            self._shown.append(delta)
+            self.size += len(delta)
+            return self._named(delta)
         text = self._held + delta
         begun = text.rfind("[", max(0, len(text) - LONGEST))
         keep = begun if begun >= 0 and BEGUN.match(text, begun) else len(text)
         self._held = text[keep:]
-        return self._show(text[:keep])
+        return self._named(self._show(text[:keep]))
 
     def rest(self) -> str:
         """The end has come: what was held back is shown, unless it is half a marker."""
         text, self._held = self._held, ""
-        return "" if text.startswith("[cite") else self._show(text)
+        return self._named("" if text.startswith("[cite") else self._show(text), final=True)
 
     def whole(self, text: str) -> str:
         """All of it is known: what is still to be shown. Another text than came is not taken."""
         given = self.given
         return (self.more(text[len(given) :]) if text.startswith(given) else "") + self.rest()
+
+    def _named(self, shown: str, *, final: bool = False) -> str:
+        """What is shown now, read for names."""
+        if self._namings is not None:
+            for start, end, annotate in self._namings.feed(shown, final=final):
+                self.annotations.append(annotate(start, end))
+        return shown
 
     def _show(self, text: str) -> str:
         out: list[str] = []
@@ -154,6 +187,7 @@ class _Stage:
 
     def __init__(self, citations: Citations) -> None:
         self._citations = citations
+        self._names = Names(citations.names) if citations.names else None
         self._passages: dict[tuple[int, int], _Passage] = {}
 
     def delta(self, event: TextDelta) -> Iterator[Event]:
@@ -204,7 +238,7 @@ class _Stage:
             return part
         passage = self._passages.pop((index, position), None)
         if passage is None:
-            passage = _Passage(self._citations)
+            passage = _Passage(self._citations, self._names)
         passage.whole(part.text)
         return passage.part(part)
 
@@ -212,7 +246,7 @@ class _Stage:
         place = (event.output_index, event.content_index)
         passage = self._passages.get(place)
         if passage is None:
-            passage = self._passages[place] = _Passage(self._citations)
+            passage = self._passages[place] = _Passage(self._citations, self._names)
         return passage
 
     def _rest(self, passage: _Passage, event: PartEvent, text: str) -> Iterator[Event]:

@@ -43,11 +43,22 @@ SAYS: dict[str, list[str]] = {
         'read {"name":"teapots"} -> A teapot with a broken spout, of 1951.',
         'erase {"name":"teapots"} -> failed',
     ],
+    "serve_mcp": [
+        "... refund: waits for approval\nclerk wants to call refund",
+        '"euros": 40',
+        "The till says: Error: the user did not approve this call",
+    ],
     "serve_ollama": ['mcp_call: stock {"article":"lamp"} -> 7', "message: Yes, 7 lamps."],
 }
 
-ELSEWHERE = {"report_workflow", "deep_research", "support_desk"}
-"""Examples that test_examples_teams.py runs."""
+ELSEWHERE = {
+    "report_workflow",
+    "deep_research",
+    "support_desk",
+    "spreadsheet_report",
+    "ask_the_docs",
+}
+"""Examples that test_examples_teams.py, _files.py and _search.py run."""
 
 
 def run(name: str, *argv: str) -> subprocess.CompletedProcess[str]:

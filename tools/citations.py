@@ -36,6 +36,9 @@ HINT: Final = (
 )
 """How a model is told to cite; for the descriptions of tools."""
 
+MAX_NAMES: Final = 100
+"""Words that are looked for in an answer."""
+
 Annotate: TypeAlias = Callable[[int, int], Annotation]
 """Makes the annotation for a span of the answer: its first character, and the one after it."""
 
@@ -54,18 +57,30 @@ class Citation:
 
 
 class Citations:
-    """The markers of one run. Empty and asleep until a tool that cites is on the menu.
+    """The markers of one run, and the names that are cited where the answer says them.
+
+    Empty and asleep until a tool that cites is on the menu, or a file has been made.
+
+    Args:
+        names: Those of the run around this one: what is made inside is cited outside, too.
 
     Attributes:
-        awake: Whether the model's words are to be read for markers.
+        marking: Whether the model's words are to be read for markers.
+        names: The annotations of words that are cited as they stand, the newest last.
     """
 
-    __slots__ = ("_known", "_restorers", "awake")
+    __slots__ = ("_known", "_restorers", "marking", "names")
 
-    def __init__(self) -> None:
-        self.awake: bool = False
+    def __init__(self, names: dict[str, Annotate] | None = None) -> None:
+        self.marking: bool = False
+        self.names: dict[str, Annotate] = {} if names is None else names
         self._known: dict[int, Citation] = {}
         self._restorers: list[Callable[[], None]] = []
+
+    @property
+    def awake(self) -> bool:
+        """Whether the model's words are to be read at all."""
+        return self.marking or bool(self.names)
 
     def wake(self, restore: Callable[[], None] | None = None) -> None:
         """A tool that cites may be called: from here on markers are looked for.
@@ -75,7 +90,7 @@ class Citations:
                 is called before any is minted, and when one is not known: a run that goes on in
                 another process has its items only after it began.
         """
-        self.awake = True
+        self.marking = True
         if restore is not None:
             self._restorers.append(restore)
 
@@ -102,6 +117,20 @@ class Citations:
         numbers = numbers_of(marker)
         if len(numbers) == 1 and numbers[0] < _MOST:  # a client may have made it up
             self._known.setdefault(numbers[0], Citation(text, annotate))
+
+    def name(self, word: str, annotate: Annotate) -> None:
+        """A word that is cited wherever the answer names it, such as that of a file.
+
+        The newest of one word counts, and the newest `MAX_NAMES` words.
+
+        Args:
+            word: How it is written.
+            annotate: Makes the annotation on where it stands.
+        """
+        self.names.pop(word, None)
+        self.names[word] = annotate
+        if len(self.names) > MAX_NAMES:
+            del self.names[next(iter(self.names))]
 
     def find(self, number: int) -> Citation | None:
         """What the marker of this number stands for; None if it was never minted."""

@@ -6,12 +6,12 @@ Source of the events: the `openai` SDK's ResponseCodeInterpreterCall... classes.
 
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
-from antiphon.errors import SandboxBusy, SandboxError
+from antiphon.errors import SandboxBusy, SandboxError, whence
 from antiphon.items import (
     CodeDelta,
     CodeDone,
@@ -24,9 +24,10 @@ from antiphon.items import (
 from antiphon.sandboxes import CellEvent, Display, Finished, Output, Started
 
 from .call import BaseCall
-from .containers import Containers
-from .hosted import Slot
+from .container_files import ContainerFile
+from .hosted import Scope, Slot
 from .partial import StringField
+from .place import Place, cell, tell
 from .receipt import Receipt
 from .result import surprise
 from .text import clean
@@ -38,12 +39,11 @@ _CURE: Final = 'Call it again with JSON such as {"code": "print(1)"}.'
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the calls of one request share. `choose` gives the container that a call uses now."""
+    """What a call has from its request: where it works, for how many seconds, in which run."""
 
-    containers: Containers
-    principal: str
+    place: Place
     timeout: float
-    choose: Callable[[], str]
+    scope: Scope
 
 
 class CodeCall(BaseCall):
@@ -61,6 +61,7 @@ class CodeCall(BaseCall):
         self._field = StringField("code")
         self._written: list[str] = []
         self._receipt = Receipt()
+        self._files: Sequence[ContainerFile] = ()
 
     def item(self, status: str) -> CodeInterpreterCall:
         """The receipt so far."""
@@ -75,7 +76,7 @@ class CodeCall(BaseCall):
     def open(self) -> Iterable[Event]:
         """The item begins, with a container that nothing has started yet."""
         try:
-            self.container_id: str = self.desk.choose()
+            self.container_id: str = self.desk.place.choose(self.desk.scope)
         except SandboxError as error:
             self.fault = str(error)
         return super().open()
@@ -113,8 +114,8 @@ class CodeCall(BaseCall):
             return
         last: Iterable[Event] | None = None
         try:
-            async with aclosing(await self._cell()) as cell:
-                async for event in cell:
+            async with aclosing(self._cell()) as events:
+                async for event in events:
                     if isinstance(event, Started):
                         yield self.step("interpreting")
                     elif isinstance(event, Output):
@@ -129,15 +130,21 @@ class CodeCall(BaseCall):
         except SandboxError as error:
             last = self.fail(str(error) or type(error).__name__)
         except Exception as error:
-            logger.error("the code interpreter failed", exc_info=error)
+            logger.error("the code interpreter failed: %s", whence(error))
             last = self.fail(surprise(error, "code_interpreter"))
         for event in self.fail("The sandbox fell silent.") if last is None else last:
             yield event
 
     async def _cell(self) -> AsyncGenerator[CellEvent, None]:
         desk = self.desk
-        sandbox = await desk.containers.open(self.container_id, desk.principal)
-        return sandbox.run(self.code, timeout=desk.timeout)
+        async with desk.place.visit(self.container_id, desk.scope) as visit:
+            async with aclosing(cell(visit, self.code, desk.timeout)) as events:
+                async for event in events:
+                    if isinstance(event, Finished):
+                        self._files = visit.files
+                        for url in self._receipt.images:
+                            visit.show(url, int(desk.scope.clock()))
+                    yield event
 
     def _finish(self, finished: Finished) -> Iterable[Event]:
         """A cell that ran to its end is completed, whatever its code raised."""
@@ -159,6 +166,9 @@ class CodeCall(BaseCall):
         return self._closed("failed", "")
 
     def _closed(self, status: Literal["completed", "failed"], note: str) -> Iterable[Event]:
+        written = tell(self._files, self.desk.scope)
+        if written:
+            self._receipt.line(written)
         self.outputs = self._receipt.outputs(note)
         return self.end(status)
 

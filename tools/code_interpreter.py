@@ -6,7 +6,7 @@ Above: providers and agents, which find it by its type. Below: `code_call.py` (o
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -22,9 +22,12 @@ from antiphon.items import (
 from antiphon.sandboxes import Isolation, Sandboxes
 
 from .code_call import CodeCall, Desk
-from .containers import Containers, File
+from .container_files import File, Stock, Supply, supplies
+from .containers import Containers
 from .gate import Gate, NeedsApproval, gate_of
 from .hosted import Scope, Slot
+from .place import Place, remember
+from .uploads import naming, uploaded
 
 
 class _Arguments(BaseModel):
@@ -37,9 +40,12 @@ class CodeInterpreter:
     """Runs a model's Python in sandboxes.
 
     A request declares `{"type": "code_interpreter", "container": ...}`: an id of its own, or
-    `auto`, which goes on in the last live container that its items name, else takes a new one.
-    Nothing starts before the first cell. The order of the cells of one container is that of
-    their calls.
+    `auto`, which goes on in the last live container that its items name, else takes a new one,
+    with the uploads of `file_ids` in its working directory. Nothing starts before the first cell.
+    The order of the cells of one container is that of their calls.
+
+    Files that a cell has written are files of the container; the model reads their names, and
+    an answer that names one cites it.
 
     An item is `completed` when its code ran to an end, a traceback included, and `failed` when
     it could not be run or was stopped; the reason stands in its logs.
@@ -69,7 +75,9 @@ class CodeInterpreter:
         if not 0 < timeout < math.inf:
             raise ConfigurationError(f"expected a timeout above 0 seconds, got {timeout}")
         self.timeout = timeout
-        self._containers = Containers(sandboxes, files)
+        self._sandboxes = sandboxes
+        self._containers = Containers.of(sandboxes)
+        self._files = supplies(files)
         self._gate = gate_of(needs_approval, name=self.type, parameters=["code"], parse=_parse)
         self._function = FunctionTool(
             name=self.type,
@@ -91,13 +99,19 @@ class CodeInterpreter:
     @property
     def isolation(self) -> Isolation:
         """What stands between the code and this machine."""
-        return self._containers.sandboxes.isolation
+        return self._sandboxes.isolation
+
+    @property
+    def containers(self) -> Containers:
+        """The containers of its backend."""
+        return self._containers
 
     def offers(self, definition: ToolDefinition, scope: Scope) -> Sequence["CodeOffer"]:
         """One function, bound to the container that the definition asks for.
 
         Raises:
-            RequestError: The container is not this principal's (404), or files are asked for.
+            RequestError: The container, or a file, is not this principal's (404), or a file is
+                too large (413).
         """
         if not isinstance(definition, CodeInterpreterTool):
             raise RequestError(
@@ -105,15 +119,12 @@ class CodeInterpreter:
                 param="type",
             )
         wanted = definition.container
+        remember(self._containers, scope)
         if isinstance(wanted, AutoContainer):
-            if wanted.file_ids:
-                raise RequestError(
-                    "container.file_ids: files cannot be taken from a request; leave it out, or"
-                    " let the provider give files to every container",
-                    param="container.file_ids",
-                    code="unsupported_parameter",
-                )
-            return (self._offer(None, wanted.memory_limit),)
+            files = uploaded(wanted.file_ids or (), scope.uploads, "container.file_ids")
+            stock = Stock([*self._files, *files])
+            place = Place(self._containers, stock, memory_limit=wanted.memory_limit)
+            return (self._offer(place, files),)
         if not self._containers.owns(wanted, scope.principal):
             raise RequestError(
                 f"container: there is no container {wanted[:80]!r}, or it has expired: ask for"
@@ -123,16 +134,15 @@ class CodeInterpreter:
                 status=404,
                 type="not_found_error",
             )
-        return (self._offer(wanted, None),)
+        return (self._offer(Place(self._containers, Stock(self._files), fixed=wanted), ()),)
 
     async def aclose(self) -> None:
         """Close every sandbox."""
-        await self._containers.sandboxes.aclose()
+        await self._sandboxes.aclose()
 
-    def _offer(self, fixed: str | None, memory_limit: str | None) -> "CodeOffer":
-        return CodeOffer(
-            self._function, self._containers, self.timeout, fixed, memory_limit, self._gate
-        )
+    def _offer(self, place: Place, files: Sequence[Supply]) -> "CodeOffer":
+        function = naming(self._function, files)
+        return CodeOffer(function, place, self.timeout, self._gate)
 
     def _describe(self) -> str:
         place = " (/mnt/data)" if self.isolation != "none" else ""
@@ -140,9 +150,10 @@ class CodeInterpreter:
             "Run Python code. Variables, imports and files are kept from call to call.",
             "You read what is printed, the value of the last expression, and figures.",
             f"Files are in the working directory{place}. A call may take {self.timeout:g} seconds.",
+            "To give the user a file, write it there, and name it in your answer.",
         ]
-        if self._containers.names:
-            lines.append(f"Files there: {', '.join(self._containers.names)}.")
+        if self._files:
+            lines.append(f"Files there: {', '.join(file.name for file in self._files)}.")
         return "\n".join(lines)
 
 
@@ -150,17 +161,14 @@ def _parse(arguments: str) -> Mapping[str, Any]:
     return _Arguments.model_validate_json(arguments).model_dump()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class CodeOffer:
     """The code interpreter on the menu of one request; its calls share one container."""
 
     function: FunctionTool
-    containers: Containers
+    place: Place
     timeout: float
-    fixed: str | None
-    memory_limit: str | None
     gate: Gate | None
-    used: str = field(default="", init=False)
 
     @property
     def item_type(self) -> str:
@@ -174,14 +182,4 @@ class CodeOffer:
 
     def begin(self, call: FunctionCall, slot: Slot, scope: Scope) -> CodeCall:
         """A call opens."""
-        desk = Desk(self.containers, scope.principal, self.timeout, lambda: self._choose(scope))
-        return CodeCall(desk, slot)
-
-    def _choose(self, scope: Scope) -> str:
-        """The container for a call that opens now: it may have expired since the last one."""
-        if self.fixed is not None:
-            return self.fixed
-        if not self.used or not self.containers.owns(self.used, scope.principal):
-            items = reversed(scope.items)
-            self.used = self.containers.choose(items, scope.principal, self.memory_limit, scope.ids)
-        return self.used
+        return CodeCall(Desk(self.place, self.timeout, scope), slot)

@@ -7,22 +7,37 @@ images become data URLs, and both have a bound.
 from base64 import b64encode
 from typing import Final
 
-from antiphon.items import CodeOutput, Image, Logs
+from antiphon.items import CodeOutput, Html, Image, Logs
 from antiphon.sandboxes import Display
 
 from .text import clean
 
 LOGS_LIMIT: Final = 256 * 1024
-"""Characters of text that an item keeps: the first half and the last half of them."""
+"""Characters of text that an item keeps: the first half and the last half of them. A model reads
+at most `items.lower.MAX_LOGS` of these.
+"""
+
+HTML_LIMIT: Final = 1024 * 1024
+"""Characters of HTML that an item keeps; what does not fit is left out, and only its text stays."""
 
 IMAGES_LIMIT: Final = 16 * 1024 * 1024
 """Bytes of images (before base64) that an item keeps; later ones are left out with a note."""
 
 
 class Receipt:
-    """The outputs of one call: one text, then the images in the order they were shown."""
+    """The outputs of one call: one text, then tables as HTML, then images, each as they came."""
 
-    __slots__ = ("_head", "_images", "_left_out", "_room", "_size", "_tail", "_tail_size", "_text")
+    __slots__ = (
+        "_head",
+        "_html",
+        "_images",
+        "_left_out",
+        "_room",
+        "_size",
+        "_tail",
+        "_tail_size",
+        "_text",
+    )
 
     def __init__(self) -> None:
         self._head: list[str] = []
@@ -30,9 +45,15 @@ class Receipt:
         self._tail = ""
         self._size = 0
         self._images: list[str] = []
+        self._html: list[str] = []
         self._left_out = 0
         self._tail_size = LOGS_LIMIT - self._room
         self._text = ""
+
+    @property
+    def images(self) -> list[str]:
+        """The images that are kept, as data URLs."""
+        return self._images
 
     def write(self, text: str) -> None:
         """Text that was printed."""
@@ -63,10 +84,11 @@ class Receipt:
             else:
                 encoded = b64encode(display.data).decode()
                 self._images.append(f"data:{display.mime};base64,{encoded}")
-        elif display.mime != "text/plain" and display.text:
-            self.line(display.text)
-        else:
-            self.line(display.data.decode("utf-8", "replace"))
+            return
+        text = display.data.decode("utf-8", "replace")
+        if display.mime == "text/html" and sum(map(len, self._html)) + len(text) <= HTML_LIMIT:
+            self._html.append(clean(text))
+        self.line(display.text if display.mime != "text/plain" and display.text else text)
 
     def outputs(self, before: str = "") -> list[CodeOutput]:
         """All of it, with a note `before` where there is one."""
@@ -78,4 +100,5 @@ class Receipt:
         if self._left_out:
             logs += f"[{self._left_out} images left out: too large]\n"
         outputs: list[CodeOutput] = [Logs(logs=logs)] if logs else []
+        outputs += [Html(html=html) for html in self._html]
         return [*outputs, *(Image(url=url) for url in self._images)]

@@ -8,16 +8,19 @@ Source: OpenAI's shell tool with a container environment.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from antiphon.errors import ConfigurationError, RequestError
 from antiphon.items import FunctionCall, FunctionTool, Json, ShellTool, ToolDefinition
 from antiphon.sandboxes import MEMORY_LIMITS, Isolation, Sandboxes
 
-from .containers import Containers, File
+from .container_files import File, Stock, Supply, supplies
+from .containers import Containers
 from .gate import Gate, NeedsApproval, gate_of
 from .hosted import Scope, Slot
+from .place import Place, remember
 from .shell_call import COMMANDS, ShellDesk, ShellRun, action_of
+from .uploads import naming, uploaded
 
 OUTPUT: Final = 32 * 1024
 """Characters of each stream of a command that are kept, unless told otherwise."""
@@ -28,9 +31,11 @@ class Shell:
 
     A request declares `{"type": "shell", "environment": ...}`: `{"type": "container_auto"}`,
     which goes on in the last live container that its items name (a code interpreter's, too),
-    else takes a new one; or `{"type": "container_reference", "container_id": ...}`. With
-    `{"type": "local"}` the shell is the client's, and none of this tool's business. Commands of a
-    call run in order, each in a shell of its own; files stay from call to call.
+    else takes a new one, with the uploads of `file_ids` in its working directory; or
+    `{"type": "container_reference", "container_id": ...}`. With `{"type": "local"}` the shell is
+    the client's, and none of this tool's business. Commands of a call run in order, each in a
+    shell of its own; files stay from call to call, and those that a command has written are told
+    and cited as the code interpreter's are.
 
     Args:
         sandboxes: Where the commands run; closed by `aclose`.
@@ -63,7 +68,9 @@ class Shell:
             )
         self._timeout = timeout
         self._output = output
-        self._containers = Containers(sandboxes, files)
+        self._sandboxes = sandboxes
+        self._containers = Containers.of(sandboxes)
+        self._files = supplies(files)
         self._gate = gate_of(
             needs_approval,
             name=self.type,
@@ -84,37 +91,35 @@ class Shell:
     @property
     def isolation(self) -> Isolation:
         """What stands between the commands and this machine."""
-        return self._containers.sandboxes.isolation
+        return self._sandboxes.isolation
+
+    @property
+    def containers(self) -> Containers:
+        """The containers of its backend."""
+        return self._containers
 
     def offers(self, definition: ToolDefinition, scope: Scope) -> Sequence["ShellOffer"]:
         """One function, bound to the container that the definition asks for.
 
         Raises:
-            RequestError: The container is not this principal's (404), or the environment asks
-                for what cannot be given.
+            RequestError: The container, or a file, is not this principal's (404), a file is too
+                large (413), or the environment asks for what cannot be given.
         """
         if not isinstance(definition, ShellTool):
             raise RequestError(
                 f"expected a definition of type shell, got {definition.type!r}", param="type"
             )
-        fixed, memory_limit = self._place(definition.environment or {}, scope.principal)
-        return (ShellOffer(self._function, self._desk(scope, fixed, memory_limit), self._gate),)
+        remember(self._containers, scope)
+        place, files = self._place(definition.environment or {}, scope)
+        desk = ShellDesk(place, self._timeout, self._output)
+        return (ShellOffer(naming(self._function, files), desk, self._gate),)
 
     async def aclose(self) -> None:
         """Close every sandbox."""
-        await self._containers.sandboxes.aclose()
+        await self._sandboxes.aclose()
 
-    def _desk(self, scope: Scope, fixed: str | None, memory_limit: str | None) -> ShellDesk:
-        return ShellDesk(
-            containers=self._containers,
-            principal=scope.principal,
-            timeout=self._timeout,
-            output=self._output,
-            choose=_Choice(self._containers, fixed, memory_limit),
-        )
-
-    def _place(self, environment: Json, principal: str) -> tuple[str | None, str | None]:
-        """The container that a definition names, or the memory that it asks for.
+    def _place(self, environment: Json, scope: Scope) -> tuple[Place, Sequence[Supply]]:
+        """Where the calls work, and the uploads that a definition names.
 
         Raises:
             RequestError: As `offers`.
@@ -122,8 +127,8 @@ class Shell:
         kind = environment.get("type", "container_auto")
         if kind == "container_reference":
             named: object = environment.get("container_id")
-            if isinstance(named, str) and self._containers.owns(named, principal):
-                return named, None
+            if isinstance(named, str) and self._containers.owns(named, scope.principal):
+                return Place(self._containers, Stock(self._files), fixed=named), ()
             raise RequestError(
                 f"environment.container_id: there is no container {named!r} here, or it has "
                 'expired: ask for {"type": "container_auto"}',
@@ -134,16 +139,16 @@ class Shell:
             )
         if kind != "container_auto":
             raise _refused("type", "container_auto, container_reference or local", kind)
-        for name in ("file_ids", "skills"):
-            if environment.get(name):
-                raise _refused(name, "none: they cannot be brought into a container", "some")
+        if environment.get("skills"):
+            raise _refused("skills", "none: they cannot be brought into a container", "some")
         network: Any = environment.get("network_policy")
         if network is not None and network != {"type": "disabled"}:
             raise _refused("network_policy", '{"type": "disabled"}: there is no network', network)
         limit: Any = environment.get("memory_limit")
         if limit is not None and limit not in MEMORY_LIMITS:
             raise _refused("memory_limit", f"one of {', '.join(MEMORY_LIMITS)}", limit)
-        return None, limit
+        files = uploaded(_ids(environment), scope.uploads, "environment.file_ids")
+        return Place(self._containers, Stock([*self._files, *files]), memory_limit=limit), files
 
     def _describe(self) -> str:
         place = " (/mnt/data)" if self.isolation != "none" else ""
@@ -153,34 +158,11 @@ class Shell:
             f"Files in the working directory{place} are kept from call to call. Nobody answers "
             "questions that a command asks.",
             f"You read what each prints, and its exit code. Each may take {self._timeout:g} "
-            "seconds.",
+            "seconds. To give the user a file, write it there, and name it in your answer.",
         ]
-        if self._containers.names:
-            lines.append(f"Files there: {', '.join(self._containers.names)}.")
+        if self._files:
+            lines.append(f"Files there: {', '.join(file.name for file in self._files)}.")
         return "\n".join(lines)
-
-
-class _Choice:
-    """The container of the calls of one request: a fixed one, or the last that lives."""
-
-    def __init__(self, containers: Containers, fixed: str | None, memory_limit: str | None) -> None:
-        self._containers = containers
-        self._fixed = fixed
-        self._limit = memory_limit
-        self._used = ""
-
-    def __call__(self, scope: Scope) -> str:
-        """For a call that opens now: the last one may have expired.
-
-        Raises:
-            SandboxError: The backend has no such memory limit.
-        """
-        if self._fixed is not None:
-            return self._fixed
-        if not self._used or not self._containers.owns(self._used, scope.principal):
-            items = reversed(scope.items)
-            self._used = self._containers.choose(items, scope.principal, self._limit, scope.ids)
-        return self._used
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +210,15 @@ def _parameters() -> Json:
         "required": ["commands"],
         "additionalProperties": False,
     }
+
+
+def _ids(environment: Json) -> Sequence[str]:
+    given: object = environment.get("file_ids")
+    ids = cast("list[object]", given) if isinstance(given, list) else [given]
+    strings = [each for each in ids if isinstance(each, str)]
+    if given is not None and (not isinstance(given, list) or len(strings) < len(ids)):
+        raise _refused("file_ids", "a list of ids", ids)
+    return strings
 
 
 def _refused(name: str, wanted: str, got: object) -> RequestError:

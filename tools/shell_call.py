@@ -8,14 +8,14 @@ ResponseShellCall... classes.
 
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from antiphon.errors import SandboxBusy, SandboxError
+from antiphon.errors import SandboxBusy, SandboxError, whence
 from antiphon.items import (
     Event,
     ItemAdded,
@@ -31,11 +31,12 @@ from antiphon.items import (
     ShellOutputDone,
     ShellPrinted,
 )
-from antiphon.sandboxes import Display, Finished, Output
+from antiphon.sandboxes import CellEvent, Display, Finished, Output
 
-from .containers import Containers
+from .container_files import ContainerFile
 from .hosted import ANEW, Scope, Slot
 from .partial import StringsField
+from .place import Place, cell, tell
 from .result import misfit, surprise
 from .shell_cell import Printed, cell_of
 from .text import clean
@@ -77,13 +78,11 @@ def action_of(arguments: str) -> _Action:
 
 @dataclass(frozen=True, slots=True)
 class ShellDesk:
-    """What the calls of one request share. `choose` gives the container that a call uses now."""
+    """What the calls of one request share: where they work, and how much they may take."""
 
-    containers: Containers
-    principal: str
+    place: Place
     timeout: float
     output: int
-    choose: Callable[[Scope], str]
 
 
 class ShellRun:
@@ -101,6 +100,7 @@ class ShellRun:
         self._written: list[str] = []
         self._output_id = scope.ids.item("shell_call_output")
         self._outputs: list[ShellOutput] = []
+        self._files: Sequence[ContainerFile] = ()
         self._stage = 0  # 1: its output is added, 2: the call is done
 
     def _call(self, status: str) -> ShellCall:
@@ -125,7 +125,7 @@ class ShellRun:
     def open(self) -> Iterable[Event]:
         """The item begins, with a container that nothing has started yet."""
         try:
-            self._container = self._desk.choose(self._scope)
+            self._container = self._desk.place.choose(self._scope)
         except SandboxError as error:
             self._fault = str(error)
         return (ItemAdded(output_index=self._slot.output_index, item=self._call("in_progress")),)
@@ -219,6 +219,15 @@ class ShellRun:
         status = "incomplete" if broken else "completed"
         yield ItemDone(output_index=ANEW, item=self._output(status))
 
+    async def _cell(self, command: str, seconds: float) -> AsyncGenerator[CellEvent, None]:
+        place = self._desk.place
+        source = cell_of(command, alone=place.containers.sandboxes.isolation != "none")
+        async with place.visit(self._container, self._scope) as visit:
+            async with aclosing(cell(visit, source, seconds)) as events:
+                async for event in events:
+                    self._files = visit.files
+                    yield event
+
     async def _one(
         self, command: str, number: int, printed: Printed
     ) -> AsyncGenerator[Event, None]:
@@ -229,25 +238,22 @@ class ShellRun:
         limit = min(desk.output, self._action.max_output_length or desk.output)
         ended: ShellOutput | None = None
         try:
-            sandbox = await desk.containers.open(self._container, desk.principal)
-            alone = desk.containers.sandboxes.isolation != "none"
-            cell = sandbox.run(cell_of(command, alone=alone), timeout=seconds)
-            async with aclosing(cell):
-                async for event in cell:
+            async with aclosing(self._cell(command, seconds)) as events:
+                async for event in events:
                     if isinstance(event, Output | Display):
                         text = printed.take(event)
                         if text and isinstance(event, Output):
                             delta = ShellPrinted.model_validate({event.stream: text})
                             yield ShellOutputDelta(**self._printing(number), delta=delta)
                     elif isinstance(event, Finished):
-                        ended = printed.ended(event, limit)
+                        ended = printed.ended(event, limit, tell(self._files, self._scope))
         except SandboxBusy as error:
             reason = f"{error} Try again in {error.retry_after:.0f} seconds."
             ended = printed.stopped(reason, limit)
         except SandboxError as error:
             ended = printed.stopped(str(error) or type(error).__name__, limit)
         except Exception as error:
-            logger.error("the shell failed", exc_info=error)
+            logger.error("the shell failed: %s", whence(error))
             ended = printed.stopped(surprise(error, "shell"), limit)
         output = ended or printed.stopped("The sandbox fell silent.", limit)
         self._outputs.append(output)

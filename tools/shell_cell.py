@@ -72,19 +72,20 @@ class Printed:
             self._code = int(value)
         return ""
 
-    def ended(self, finished: Finished, limit: int) -> ShellOutput:
+    def ended(self, finished: Finished, limit: int, written: str) -> ShellOutput:
         """The command's whole output.
 
         Args:
             finished: How its cell ended.
             limit: Characters of each stream that are kept.
+            written: A line that names the files it has written, if it has.
         """
         if finished.status == "timeout":
-            note = "[the sandbox was restarted]" if finished.state_lost else ""
+            note = "[the sandbox was restarted]" if finished.state_lost else written
             return self._output(ShellOutcome(type="timeout"), limit, note)
         self.broken = finished.status in ("crashed", "cancelled")
         if finished.status == "ok" and self._code is not None:
-            return self._output(ShellOutcome(type="exit", exit_code=self._code), limit, "")
+            return self._output(ShellOutcome(type="exit", exit_code=self._code), limit, written)
         reason = (finished.error or "its exit code is not known").rstrip()
         if finished.status == "error":
             reason = reason.splitlines()[-1]

@@ -30,6 +30,7 @@ from antiphon.errors import ConfigurationError
 
 from .background import background
 from .bench import AS_CLIENT, Bench, Check as Check, Dialect as Dialect, Theme
+from .containers import containers
 from .crowd import crowd
 from .dialect import dialects
 from .endpoints import endpoints
@@ -70,6 +71,7 @@ _THEMES: Final[Sequence[Theme]] = (
     dialects,
     endpoints,
     hosted,
+    containers,
     crowd,
     websockets,
 )

@@ -30,8 +30,10 @@ from antiphon.tools import CodeInterpreter, Scope, Slot
 from .conftest import OK, FakeSandboxes
 
 if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
+    from tools.container_files import Stock
     from tools.containers import Containers
 else:
+    from antiphon.tools.container_files import Stock
     from antiphon.tools.containers import Containers
 
 pytestmark = pytest.mark.anyio
@@ -128,9 +130,10 @@ async def test_a_container_that_expired_between_calls_is_replaced() -> None:
 
 async def test_containers_that_are_gone_are_forgotten() -> None:
     sandboxes = FakeSandboxes()
-    known = Containers(sandboxes, ())
+    known = Containers(sandboxes)
     for _ in range(1_000):
-        await known.open(known.choose([], "ada", None, Ids()), "ada")
+        async with known.use(known.choose([], "ada", None, Ids()), "ada", Stock()):
+            pass
         sandboxes.owners.clear()
     assert len(known) <= 64
 

@@ -16,6 +16,7 @@ from antiphon.items import (
     CodeInterpreterTool,
     CodeOutputDelta,
     Event,
+    Html,
     Image,
     Logs,
 )
@@ -207,6 +208,13 @@ async def test_images_over_the_bound_are_left_out_with_a_note() -> None:
     assert item.outputs is not None
     assert sum(isinstance(part, Image) for part in item.outputs) == 2
     assert logs(item) == "[1 images left out: too large]\n"
+
+
+async def test_tables_are_kept_as_html_too_up_to_a_bound() -> None:
+    table = Display("text/html", b"<b>1</b>", "1")
+    large = Display("text/html", b"x" * (1024 * 1024), "large")
+    item = await ran(Started(), table, large, table, OK)
+    assert item.outputs == [Logs(logs="1\nlarge\n1\n"), *[Html(html="<b>1</b>")] * 2]
 
 
 async def test_unreadable_output_is_repaired() -> None:

@@ -73,7 +73,7 @@ async def test_output_streams_while_the_code_runs(tool: CodeInterpreter) -> None
     await events.aclose()  # the reader leaves in the middle of an endless loop
     assert seen == ["interpreting", "output"]
     assert await cell(offer, "1 + 1") == ("completed", "2\n")
-    assert opened.item.container_id == offer.used
+    assert opened.item.container_id == offer.place.choose(Scope())
 
 
 async def test_a_cancelled_cell_leaves_the_sandbox_usable_with_its_state(

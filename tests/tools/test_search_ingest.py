@@ -5,14 +5,29 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from antiphon.tools import search as kept
 
-from .searching import OWNER, START, Files, Letters, chunks_of, fault_of, filled, settled, store_of
+from .searching import (
+    OWNER,
+    PATIENCE,
+    START,
+    Files,
+    Held,
+    Letters,
+    chunks_of,
+    fault_of,
+    filled,
+    settled,
+    store_of,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -136,3 +151,85 @@ async def test_a_long_passage_has_several_vectors_and_is_found_by_the_best() -> 
         none = kept.ranking_of({"ranker": "none"})
         found = await library.search(["vs_a"], ["kkk kkk"], principal=OWNER, ranking=none)
     assert found[0].passage.filename == "a.txt" and found[0].score > 0.9
+
+
+class Slow(Letters):
+    """Answers when it is told to; a text with `bad` in it, it refuses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[list[str]] = []
+        self.go = anyio.Event()
+
+    async def passages(self, texts: Any) -> Any:
+        self.calls.append(list(texts))
+        await self.go.wait()
+        if any("bad" in text for text in texts):
+            raise kept.EmbedderError("the embedding server answered 400")
+        return await super().passages(texts)
+
+
+async def waiting(library: kept.Library, source: Files, texts: Sequence[str]) -> None:
+    """A store with files of these texts, which are being read."""
+    library.read_from(source)
+    await library.engine.create(store_of(model=library.model))
+    source.data.update({f"file-{at}": text.encode() for at, text in enumerate(texts)})
+    given = [kept.Attachment(f"file-{at}", f"{at}.md") for at in range(len(texts))]
+    await library.engine.attach("vs_a", given, principal=OWNER, at=START)
+    library.wake()
+
+
+class Counting(Files):
+    """Says of how many files the reading has ended."""
+
+    ended = 0
+
+    @asynccontextmanager
+    async def open(self, file_id: str, *, principal: str) -> AsyncGenerator[Held | None]:
+        async with super().open(file_id, principal=principal) as held:
+            yield held
+        self.ended += 1
+
+
+@pytest.mark.parametrize("bad", [None, 7])
+async def test_texts_of_many_files_go_out_together_and_a_bad_one_fails_its_own_file_alone(
+    bad: int | None,
+) -> None:
+    slow, source = Slow(), Counting()
+    library = kept.Library(embedder=slow, clock=lambda: float(START))
+    await waiting(library, source, [f"Number {at}" + ", bad." * (at == bad) for at in range(20)])
+    with anyio.fail_after(PATIENCE):
+        while source.ended < 20:
+            await anyio.lowlevel.checkpoint()
+    slow.go.set()
+    store = await settled(library)
+    assert len({text for call in slow.calls for text in call}) == 20
+    if bad is None:
+        assert store.counts == kept.Counts(completed=20)
+        assert len(slow.calls) <= 4, "expected calls with the texts of several files"
+    else:
+        assert store.counts == kept.Counts(completed=19, failed=1)
+        assert "answered 400" in (await fault_of(library, "7")).message
+    await library.aclose()
+
+
+async def test_a_library_that_is_closed_gives_its_files_to_the_next_at_once(
+    tmp_path: Path,
+) -> None:
+    slow = Slow()
+    source = Files()
+    for life in range(5):
+        if life == 4:
+            slow.go.set()
+        library = kept.Library(tmp_path / "s.db", embedder=slow, clock=lambda: float(START))
+        if life == 0:
+            await waiting(library, source, ["A keel.", "An oak."])
+        else:
+            library.read_from(source)
+            library.wake()
+        with anyio.fail_after(PATIENCE):
+            while len(slow.calls) <= life:
+                await anyio.lowlevel.checkpoint()
+        if life == 4:
+            assert (await settled(library)).counts == kept.Counts(completed=2)
+        await library.aclose()

@@ -51,6 +51,19 @@ def test_a_score_says_how_much_of_the_query_is_answered_and_not_what_else_was_fo
     assert kept.ranked(weak, kept.Ranking()) == [(1, pytest.approx(0.1))]
 
 
+@pytest.mark.parametrize("ranker", ["auto", "none"])
+def test_a_passage_has_its_score_whatever_is_found_beside_it(ranker: str) -> None:
+    wanted = kept.ranking_of({"ranker": ranker})
+    together = dict(kept.ranked(BOTH, wanted))
+    for each in BOTH.found:
+        alone = dict(kept.ranked(kept.Candidates([each], BOTH.weight), wanted))
+        assert alone.get(each.key) == together.get(each.key)
+    everything = kept.Candidates([kept.Candidate(1, words=99.0, cosine=1.0, by_vector=True)], 9.0)
+    assert kept.ranked(everything, wanted)[0][1] == pytest.approx(1.0, abs=1e-3)
+    nothing = kept.Candidates([kept.Candidate(1, words=0.01, cosine=-0.5, by_vector=True)], 9.0)
+    assert kept.ranked(nothing, wanted)[0][1] == pytest.approx(0.0, abs=1e-2)
+
+
 def test_a_threshold_leaves_out_what_is_worse() -> None:
     scores = dict(kept.ranked(BOTH, kept.Ranking()))
     assert all(0 <= score <= 1 for score in scores.values())

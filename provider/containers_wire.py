@@ -1,0 +1,152 @@
+"""Containers as the wire has them: the bodies of requests, and what answers show.
+
+Above: `containers`, `containers_files`. Source: OpenAI's API reference, "Containers" and "Container
+files".
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import Field
+from starlette.datastructures import QueryParams
+
+from antiphon.errors import RequestError
+from antiphon.items import Json, Maybe, Wire
+from antiphon.tools import Container, ContainerFile
+
+from .store import limit_of, listed, order_of
+
+T = TypeVar("T")
+
+MAX_MINUTES: Final = 20
+"""Minutes without use after which a container expires, at most."""
+
+MAX_FILES: Final = 50
+"""Uploads that one container may begin with."""
+
+
+class ExpiresAfter(Wire):
+    """When a container expires."""
+
+    anchor: Literal["last_active_at"]
+    minutes: Annotated[int, Field(ge=1, le=MAX_MINUTES)]
+
+
+class NetworkPolicy(Wire):
+    """What a container may reach."""
+
+    type: Literal["disabled", "allowlist"]
+
+
+class NewContainer(Wire):
+    """The body that makes a container."""
+
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    expires_after: Maybe[ExpiresAfter] = None
+    file_ids: Maybe[Annotated[list[str], Field(max_length=MAX_FILES)]] = None
+    memory_limit: Maybe[Literal["1g", "4g", "16g", "64g"]] = None
+    network_policy: Maybe[NetworkPolicy] = None
+    skills: Maybe[list[Any]] = None
+
+    @property
+    def idle_seconds(self) -> float | None:
+        """Seconds without use after which it is to expire; None leaves that to the provider."""
+        return None if self.expires_after is None else self.expires_after.minutes * 60.0
+
+    def check(self, *, isolated: bool) -> None:
+        """Refuse what no sandbox here can do.
+
+        Args:
+            isolated: Whether anything stands between the code and this machine's network.
+
+        Raises:
+            RequestError: 400, with `param`.
+        """
+        if self.skills:
+            raise _unsupported("skills", "none: put what they bring in as files")
+        if self.network_policy is None:
+            return
+        if self.network_policy.type == "allowlist":
+            raise _unsupported(
+                "network_policy", '{"type": "disabled"}: no container here has a network'
+            )
+        if not isolated:
+            raise _unsupported(
+                "network_policy",
+                "none: the code runs on this machine as it is, network included (LocalSandboxes)",
+            )
+
+
+class NewContainerFile(Wire):
+    """The body that copies an upload into a container."""
+
+    file_id: str
+
+
+def _unsupported(param: str, expected: str) -> RequestError:
+    return RequestError(f"{param}: expected {expected}", param=param, code="unsupported_parameter")
+
+
+# --- lists -----------------------------------------------------------------------------------
+
+
+def cut(
+    rows: Sequence[T],
+    query: QueryParams,
+    key: Callable[[T], str],
+    absent: Callable[[str], RequestError],
+    show: Callable[[T], Json],
+) -> Json:
+    """The page of a list that a query asks for.
+
+    Args:
+        rows: All of them, the oldest first.
+        query: Its `order`, `after` and `limit`.
+        key: The id of a row.
+        absent: What is told where `after` names none of them.
+        show: The object of a row.
+
+    Raises:
+        RequestError: 400; `limit` or `order` is not what it can be. What `absent` gives.
+    """
+    ordered = list(rows) if order_of(query) == "asc" else list(reversed(rows))
+    limit = limit_of(query)
+    after = query.get("after")
+    if after is not None:
+        places = [at for at, row in enumerate(ordered) if key(row) == after]
+        if not places:
+            raise absent(after)
+        ordered = ordered[places[0] + 1 :]
+    return listed([show(row) for row in ordered[:limit]], has_more=len(ordered) > limit)
+
+
+# --- what answers show -----------------------------------------------------------------------
+
+
+def shown_container(container: Container, *, isolated: bool) -> Json:
+    """The container object. Minutes are whole ones: it lives at least as long as they say."""
+    minutes = container.idle_seconds // 60
+    return {
+        "id": container.id,
+        "object": "container",
+        "created_at": container.created_at,
+        "status": container.status,
+        "name": container.name,
+        "last_active_at": container.last_active_at,
+        "expires_after": {"anchor": "last_active_at", "minutes": minutes} if minutes else None,
+        "memory_limit": container.memory_limit,
+        "network_policy": {"type": "disabled"} if isolated else None,
+    }
+
+
+def shown_file(file: ContainerFile) -> Json:
+    """The container file object."""
+    return {
+        "id": file.id,
+        "object": "container.file",
+        "bytes": file.bytes,
+        "container_id": file.container_id,
+        "created_at": file.created_at,
+        "path": file.path,
+        "source": file.source,
+    }
