@@ -22,6 +22,7 @@ from .approval import (
 from .budget import Budget as Budget, budget as budget
 from .clients import form_of as form_of
 from .combine import chain as chain, parallel as parallel, route as route
+from .context import context_of as context_of
 from .delegate import (
     ContextPolicy as ContextPolicy,
     Delegate as Delegate,
@@ -30,10 +31,10 @@ from .delegate import (
 )
 from .handoff import Seat as Seat, Switch as Switch
 from .loop import drive as drive, loop as loop
-from .menu import build_menu as build_menu
+from .menu import build_menu as build_menu, check_tools as check_tools
 from .result import Result as Result
 from .runnable import AgentInput as AgentInput, Runnable as Runnable, as_items as as_items
 from .setting import Setting as Setting
-from .telling import RESUMED as RESUMED, Before as Before
+from .telling import RESUMED as RESUMED, Before as Before, turn_told as turn_told
 from .truncation import shortened as shortened, too_long as too_long
 from .workflow import Workflow as Workflow, run as run, workflow as workflow

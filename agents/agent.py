@@ -41,6 +41,10 @@ T = TypeVar("T")
 Instructions: TypeAlias = str | Callable[[Context[Any]], str | Awaitable[str]] | None
 AgentTool: TypeAlias = Offer | HostedTool | FunctionTool
 
+_LIMITS: Final = frozenset({"max_tool_calls", "max_output_tokens"})
+_PLACED: Final = frozenset({"code_interpreter", "shell"})
+"""Tools of which a request may say where they work, and on which files."""
+
 
 class Agent(Runnable[T]):
     """Runs a model with tools until it has an answer.
@@ -53,7 +57,8 @@ class Agent(Runnable[T]):
             runs itself.
         output_type: The type of the answer; the model is given its JSON schema.
         options: Sampling fields of every request (`temperature`, `reasoning`, `tool_choice`,
-            `max_output_tokens` ...), as the request has them.
+            `max_output_tokens` ...), as the request has them. A request has the last word, but
+            limits it can only lower.
         max_turns: Samplings after which a run ends incomplete.
         handoffs: Agents to which the model may give the conversation; whoever has it answers,
             in this run and in those that go on from its items. Agents that hand over to each
@@ -156,7 +161,7 @@ class Agent(Runnable[T]):
         account = held(self.name, self.budget, setting.account)
         events = drive(
             await owner.seat(request, context, budget=owner is not self),
-            replace(setting, account=account),
+            setting if account is setting.account else replace(setting, account=account),
             max_turns=self.max_turns,
             name=request.model or self.name,
             echo=request,
@@ -199,9 +204,14 @@ class Agent(Runnable[T]):
             for field, value in self._options.items()
             if getattr(request, field, None) is None
         }
+        for field in (_LIMITS & self._options.keys()) - filled.keys():  # asked for: less, if any
+            filled[field] = min(getattr(request, field), self._options[field])
         filled["instructions"] = instructions or None
         handing = [ProviderFunction(name=each.function.name) for each in transfers]
-        filled["tools"] = [*self._definitions, *handing, *(request.tools or [])] or None
+        given = request.tools or []
+        chosen = {tool.type for tool in given} & _PLACED
+        own_tools = [each for each in self._definitions if each.type not in chosen]
+        filled["tools"] = [*own_tools, *handing, *given] or None
         return filled
 
     def answer(self, response: Response) -> T:

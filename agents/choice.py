@@ -30,6 +30,7 @@ class Choice:
         self.required: bool = False
         self.never: bool = asked == "none"
         self.spent: bool = False
+        self.done: bool = met
         if asked == "required":
             self.required = True
         elif isinstance(asked, AllowedTools):
@@ -62,6 +63,7 @@ class Choice:
 
     def met(self) -> None:
         """A call was made as demanded; from here the model is free, within what is allowed."""
+        self.done = True
         self.required = False
         if not self._lasting:
             self._only = None

@@ -33,17 +33,22 @@ _ASKED = frozenset({ApprovalRequest, McpApprovalRequest})
 NOT_GIVEN = "[no output was given for this call]"
 
 
-def context_of(history: Sequence[Item], given: Sequence[Item]) -> list[Lowered]:
+def context_of(
+    history: Sequence[Item], given: Sequence[Item], *, param: str = "input"
+) -> list[Lowered]:
     """The context that history and new input make together.
 
     Args:
         history: What came before (`previous_response_id`), already admitted once.
         given: The request's own input items.
+        param: What the list of them is called.
 
     Raises:
         RequestError: An output answers no call (`orphan`), or an item cannot be read
-            here; `param` names its place in `input`.
+            here; `param` names its place in the list.
     """
+    if _WORDS.issuperset(map(type, history)) and _WORDS.issuperset(map(type, given)):
+        return cast("list[Lowered]", [*history, *given])
     lost = _lost([*history, *given]) if _asks(history) or _asks(given) else set[int]()
     lowered = lower(item for item in history if id(item) not in lost)
     unanswered: Counter[str] = Counter()
@@ -54,10 +59,11 @@ def context_of(history: Sequence[Item], given: Sequence[Item]) -> list[Lowered]:
             if id(item) not in lost:
                 lowered.append(cast("Message | Reasoning", item))
             continue
-        _admit(item, position)
+        where = f"{param}[{position}]"
+        _admit(item, where)
         for part in lower_at(item, len(history) + position):
             if not _answer(part, unanswered):
-                raise _orphan(part, position)
+                raise _orphan(part, where)
             lowered.append(part)
     return paired(lowered)
 
@@ -72,8 +78,7 @@ def _answer(part: Lowered, unanswered: Counter[str]) -> bool:
     return True
 
 
-def _admit(item: Item, position: int) -> None:
-    param = f"input[{position}]"
+def _admit(item: Item, param: str) -> None:
     if isinstance(item, ItemReference):
         raise RequestError(
             f"{param}: expected an item, got a reference to {item.id!r}, which was not resolved: "
@@ -92,12 +97,12 @@ def _admit(item: Item, position: int) -> None:
         )
 
 
-def _orphan(output: Lowered, position: int) -> RequestError:
+def _orphan(output: Lowered, param: str) -> RequestError:
     call_id = getattr(output, "call_id", "")
     return RequestError(
-        f"input[{position}]: this output answers call_id {call_id!r}, but no such call waits for "
+        f"{param}: this output answers call_id {call_id!r}, but no such call waits for "
         "one: send the call before it, once for each output, or use previous_response_id",
-        param=f"input[{position}].call_id",
+        param=f"{param}.call_id",
         code="orphan",
     )
 

@@ -7,16 +7,16 @@ The call's item holds the run's items; while it runs, its events stream inside t
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import ClassVar, Final, Literal, Protocol, TypeAlias
+from typing import ClassVar, Final, Literal, Protocol, TypeAlias, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import to_json
 
 from antiphon.items import (
     AgentCall,
-    AgentEvent,
     CreateResponse,
     Event,
+    Fold,
     FunctionCall,
     FunctionTool,
     Item,
@@ -24,12 +24,15 @@ from antiphon.items import (
     Response,
     ResponseEvent,
     Usage,
+    around,
 )
 from antiphon.tools import Account, BaseCall, Call, Gate, Scope, Slot
 
 from .approval import Word, tail_of, waiting
 from .setting import Setting
 from .telling import told_of
+
+_WHOLE: Final = frozenset(ResponseEvent.__subclasses__())
 
 MAX_DEPTH: Final = 8
 """How deep runs may stand in each other; an agent that calls itself stops here."""
@@ -145,6 +148,7 @@ class AgentRun(BaseCall):
         error: What its caller is told when it failed or ended early.
         called: What the caller's model called, where that is not the agent's name.
         given: The arguments, as the caller's model wrote them.
+        fold: The run as it is told so far.
     """
 
     steps: ClassVar[str] = "antiphon:agent_call"
@@ -156,6 +160,7 @@ class AgentRun(BaseCall):
         self.response: Response | None = None
         self.error: str | None = None
         self.called: str | None = None
+        self.fold: Fold = Fold()
         self._agent = agent
         self._serve = serve
         self._policy: ContextPolicy = context
@@ -232,14 +237,14 @@ class AgentRun(BaseCall):
         history, given = context_of(self._policy, scope.items, self._input or "")
         request = CreateResponse(model=self._agent, input=[*given, *self._tail], store=False)
         inner = replace(scope, path=(*scope.path, self._agent))
-        events = self._serve(request, Setting.inside(inner, history=history, words=self._words))
+        setting = Setting.inside(inner, history=history, words=self._words, fold=self.fold)
+        events = self._serve(request, setting)
+        item_id, output_index = self.slot.item_id, self.slot.output_index
         async with aclosing(events):
             async for event in events:
-                if isinstance(event, ResponseEvent):
-                    self.response = event.response
-                yield AgentEvent(
-                    item_id=self.slot.item_id, output_index=self.slot.output_index, event=event
-                )
+                if type(event) in _WHOLE:
+                    self.response = cast("ResponseEvent", event).response
+                yield around(event, item_id, output_index)
         for event in self._ended():
             yield event
 

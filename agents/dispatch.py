@@ -6,14 +6,15 @@ a call that must run alone is a barrier between those before and those behind it
 
 import logging
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from typing import Final, cast
 
 import anyio
 
-from antiphon.errors import ScriptError
-from antiphon.items import Event
+from antiphon.errors import ScriptError, whence
+from antiphon.items import Event, Fold
 
+from .delegate import AgentRun
 from .merge import Merge
 from .sampling import Pending
 from .stopping import stopping
@@ -23,6 +24,13 @@ log: logging.Logger = logging.getLogger("antiphon.agents")
 
 AT_ONCE: Final = 128
 """Calls of one turn that run at the same time; the others wait their turn."""
+
+
+def followed(pending: Pending, fold: Fold) -> Pending:
+    """A call that is to run. A sub-agent's run folds its events itself; `fold` reads it there."""
+    if isinstance(pending.call, AgentRun):
+        fold.follow(pending.slot.output_index, pending.call.fold)
+    return pending
 
 
 def dispatch(calls: Sequence[Pending]) -> AsyncGenerator[Event, None]:
@@ -62,14 +70,14 @@ async def _one(pending: Pending) -> AsyncGenerator[Event, None]:
     except (Exception, SystemExit, anyio.get_cancelled_exc_class()) as error:
         if isinstance(error, anyio.get_cancelled_exc_class()) and stopping():
             raise
-        log.exception("%s broke while it ran", pending.name)
+        log.error("%s broke while it ran: %s", pending.name, whence(error))
         for event in pending.call.refuse(f"{pending.name} broke: {type(error).__name__}"):
             yield event
 
 
 async def _together(group: Sequence[Pending]) -> AsyncGenerator[Event, None]:
     merge: Merge[Event] = Merge(len(group))
-    limiter = anyio.CapacityLimiter(AT_ONCE)
+    limiter = anyio.CapacityLimiter(AT_ONCE) if len(group) > AT_ONCE else nullcontext()
     left: GeneratorExit | None = None
     try:
         async with anyio.create_task_group() as tasks:
@@ -93,7 +101,9 @@ async def _together(group: Sequence[Pending]) -> AsyncGenerator[Event, None]:
         raise left
 
 
-async def _pump(pending: Pending, merge: Merge[Event], limiter: anyio.CapacityLimiter) -> None:
+async def _pump(
+    pending: Pending, merge: Merge[Event], limiter: AbstractAsyncContextManager[None]
+) -> None:
     try:
         async with limiter, aclosing(_one(pending)) as running:
             await merge.pump(running)

@@ -23,6 +23,7 @@ from antiphon.errors import (
     RequestError,
     RunError,
     ScriptError,
+    whence,
 )
 from antiphon.items import (
     Event,
@@ -42,6 +43,7 @@ from antiphon.items import (
 from antiphon.tools import Scope, Slot
 
 from .budget import OPEN
+from .citing import cited_whole
 from .closing import closing
 from .delegate import AgentRun, Serve
 from .journal import Entry, Journal
@@ -88,7 +90,7 @@ class Flow:
         self._spent: SpentBudget | None = None
         self._over = False
         self._text: str | None = None
-        self._error: Exception | None = RuntimeError("it was cancelled from inside")
+        self._error: Exception | None = AntiphonError("it was cancelled from inside")
 
     async def events(
         self, function: Callable[[Any], Coroutine[Any, Any, object]], given: object
@@ -162,6 +164,7 @@ class Flow:
         call = AgentRun(agent, serve, slot, replace(self._scope, account=account), context=read)
         if entry is not None:
             call.go_on(entry.call, entry.words, self._scope.items)
+        self._telling.fold.follow(slot.output_index, call.fold)
         self._post(call.open())
         call.ready(to_json({"input": words_of(items)}).decode())
         around = CURRENT.set(None)  # what a child's own tools run is no call of this function
@@ -317,7 +320,8 @@ class Flow:
         yield from self._telling.close("its workflow returned before it ended")
         if self._text is not None:
             item_id = self._scope.ids.item("message")
-            for event in _message(self._text, item_id, len(self._telling.fold.drafts)):
+            message = _message(self._text, item_id, len(self._telling.fold.drafts))
+            for event in cited_whole(message, self._scope.citations):
                 yield self._telling.tell(event)
         yield from self._telling.complete()
 
@@ -333,9 +337,10 @@ class Flow:
     def _reason(self, error: Exception) -> str:
         if isinstance(error, RunError | OutputError):
             return str(error)[:SHOWN]
-        if not isinstance(error, AntiphonError):
-            log.error("workflow %s broke", self._name, exc_info=error)
-        return f"{type(error).__name__}: {error}"[:SHOWN]
+        if isinstance(error, AntiphonError):
+            return f"{type(error).__name__}: {error}"[:SHOWN]
+        log.error("workflow %s broke: %s", self._name, whence(error))
+        return f"internal error: {type(error).__name__}"  # its text may hold what is nobody's here
 
 
 def words_of(items: Sequence[Item]) -> str:

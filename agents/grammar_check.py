@@ -1,6 +1,7 @@
-"""A program: says why a text is not in a grammar, or nothing if it is.
+"""A program: says why texts are not in grammars, or grammars none; nothing of those that are.
 
-It reads one JSON object {syntax, definition, text, path} and ends. It is run alone, with bounds
+It reads one JSON object {looks: [[syntax, definition, text or null]], path}, writes a list of
+answers and ends. It is run alone, with bounds
 on its memory; whoever started it bounds its time. Not here: anything of antiphon.
 """
 
@@ -13,17 +14,31 @@ from typing import Any
 _MEMORY = 1024**3
 
 
-def why_not(syntax: str, definition: str, text: str) -> str:
-    """One line for the model; empty if the text is in the grammar."""
+def why_not(syntax: str, definition: str, text: str | None) -> str:
+    """One line for whoever wrote it; empty if the text, or without one the grammar, is right."""
     if syntax == "regex":
-        return "" if re.fullmatch(definition, text) else f"it does not match {definition!r}"
+        try:
+            pattern = re.compile(definition)
+        except (re.error, RecursionError, OverflowError) as error:
+            return str(error)
+        fits = text is None or pattern.fullmatch(text)
+        return "" if fits else f"it does not match {definition[:2000]!r}"
     lark: Any = importlib.import_module("lark")
     try:
-        lark.Lark(definition, parser="earley").parse(text)
+        parser = lark.Lark(definition, parser="earley")
+    except Exception as error:  # its errors share no base
+        return _brief(error, 1)
+    try:
+        if text is not None:
+            parser.parse(text)
     except lark.exceptions.LarkError as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        return " ".join(lines[:8])[:600] or "it cannot be parsed"
+        return _brief(error, 8)
     return ""
+
+
+def _brief(error: Exception, most: int) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:most])[:600] or "it cannot be parsed"
 
 
 def main() -> None:
@@ -37,8 +52,8 @@ def main() -> None:
         pass
     question = json.loads(sys.stdin.buffer.read())
     sys.path += question["path"]
-    told = why_not(question["syntax"], question["definition"], question["text"])
-    sys.stdout.buffer.write(told.encode("utf-8", "backslashreplace"))
+    told = [why_not(*look) for look in question["looks"]]
+    sys.stdout.buffer.write(json.dumps(told).encode())
 
 
 if __name__ == "__main__":

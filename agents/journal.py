@@ -17,7 +17,7 @@ from antiphon.items import AgentCall, Fault, Item, Message, Response
 
 from .approval import Word, grants
 from .delegate import position_of
-from .telling import Before
+from .telling import DOUBTFUL, Before
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,8 @@ class Journal:
     def recall(self, before: Before) -> None:
         """Add what was told of this response before its process ended.
 
-        A run that broke off is made again, unless it went on from an approval: what was approved
-        may have run, and runs once.
+        A run that broke off is made again, unless it went on from an approval, or was about to:
+        what was approved may have run, and runs once.
         """
         self.answered = before.answered
         for draft in before.fold.drafts.values():
@@ -127,6 +127,9 @@ class Journal:
                 self.due.discard(call.continues)
             if over or call.continues is not None:
                 entries.append(Entry(call, []))
+        for entries in self.entries.values():
+            entries.extend([_doubtful(entries.popleft()) for _ in range(len(entries))])
+        self.due.clear()
 
     def take(self, agent: str, words: str) -> Entry | None:
         """The next run of an agent on this input that the items tell of."""
@@ -135,6 +138,14 @@ class Journal:
         if entry is not None:
             self.due.discard(entry.call.id or "")
         return entry
+
+
+def _doubtful(entry: Entry) -> Entry:
+    """One that went on from an approval, as far as anybody knows, has failed."""
+    if not entry.words:
+        return entry
+    ended = {"status": "failed", "error": DOUBTFUL, "awaiting": None}
+    return Entry(entry.call.model_copy(update=ended), [])
 
 
 def _start(items: Sequence[Item], first: int) -> int:

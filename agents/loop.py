@@ -16,12 +16,13 @@ from typing import Any
 
 import anyio
 
-from antiphon.errors import ModelError, RequestError, ScriptError
+from antiphon.errors import ModelError, RequestError, ScriptError, whence
 from antiphon.items import Clock, CreateResponse, Event, Ids, Item, now
 from antiphon.models import Model
 from antiphon.tools import HostedTool, Offer
 
 from .budget import TimeUp, in_time
+from .grammar import check_grammars
 from .handoff import Seat, Switch
 from .setting import Setting
 from .stopping import stopping
@@ -101,7 +102,12 @@ def drive(
 
 
 async def _told(turns: Turns, telling: Telling, max_turns: int) -> AsyncGenerator[Event, None]:
-    """The whole run with its beginning, and with its true end whatever happens."""
+    """The whole run with its beginning, and with its true end whatever happens.
+
+    Raises:
+        RequestError: At the first step, if a grammar of a custom tool is none.
+    """
+    await check_grammars(turns.menu.grammars)
     for event in telling.begin():
         yield event
     left = False
@@ -136,6 +142,6 @@ async def _told(turns: Turns, telling: Telling, max_turns: int) -> AsyncGenerato
         for event in telling.fail(error.code, error.message):
             yield event
     except Exception as error:
-        log.exception("a run broke")
+        log.error("a run broke: %s", whence(error))
         for event in telling.fail("server_error", f"internal error: {type(error).__name__}"):
             yield event

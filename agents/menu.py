@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from antiphon.errors import RequestError
 from antiphon.items import (
@@ -24,12 +24,15 @@ from antiphon.items import (
     ToolDefinition,
     tool_name,
 )
-from antiphon.tools import HostedTool, Listing, Lists, Offer, Scope
+from antiphon.tools import Checks, Gate, HostedTool, Listing, Lists, Offer, Scope, gates_of
 
 from .clients import ClientForm, form_of
-from .custom import custom_form
+from .custom import Custom, custom_form
+from .grammar import Grammar
 
 log: logging.Logger = logging.getLogger("antiphon.agents")
+
+_NAMED, _SHOWN = 8, 64  # unknown tools that a log names, and characters of a type
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,9 @@ class Menu:
         by_type: The names that each declared tool type stands for.
         native: Declared types that the model runs itself; they have no names here.
         listings: Those whose offers somebody has to be asked for, by their labels.
+        gates: Those that the request puts before functions of the provider's.
+        grammars: Those of custom tools, by the place of their definitions.
+        unknown: Place and type of those that nobody here runs.
     """
 
     functions: list[FunctionTool] = field(default_factory=list[FunctionTool])
@@ -63,6 +69,14 @@ class Menu:
     by_type: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     native: set[str] = field(default_factory=set[str])
     listings: dict[str, Listing] = field(default_factory=dict[str, Listing])
+    gates: dict[str, Gate] = field(default_factory=dict[str, Gate])
+    grammars: dict[str, Grammar] = field(default_factory=dict[str, Grammar])
+    unknown: list[str] = field(default_factory=list[str])
+
+    def gate(self, name: str) -> Gate | None:
+        """Who says whether a call waits: the request for all calls, or the tool for some."""
+        own: Gate | None = getattr(self.offers.get(name), "gate", None)
+        return self.gates.get(name, own)
 
     @property
     def unlisted(self) -> list[Listing]:
@@ -118,9 +132,8 @@ def build_menu(
         RequestError: A name is declared twice, or a definition asks for what is not here.
     """
     menu = Menu()
-    functions = {tool.function.name: tool for tool in tools if isinstance(tool, Offer)}
-    known = (tool for tool in tools if isinstance(tool, HostedTool))
-    hosted = {name: tool for tool in known for name in (tool.type, *_names(tool))}
+    functions = {tool.function.name: tool for tool in tools if _is_offer(tool)}
+    hosted = _hosted(tools)
     for position, definition in enumerate(scope.request.tools or ()):
         param = f"tools[{position}]"
         before = len(menu.functions)
@@ -131,7 +144,11 @@ def build_menu(
         elif isinstance(definition, ProviderFunction):
             _add_functions(menu, functions, [definition.name], f"{param}.name")
         elif isinstance(definition, McpServerTool) and _built_in(definition, param):
-            _add_functions(menu, functions, _asked(definition, param, functions), param)
+            names = _asked(definition, param, functions)
+            _add_functions(menu, functions, names, param)
+            with _placed(param):
+                offers = (functions[name] for name in names)
+                menu.gates.update(gates_of(offers, definition.require_approval))
         elif isinstance(tool := hosted.get(_key(definition, hosted)), Lists):
             _add_listing(menu, tool, definition, scope, param, listings)
         elif tool is not None:
@@ -141,14 +158,45 @@ def build_menu(
         elif (form := _form(definition, param)) is not None:
             _add_form(menu, form, param)
         else:
-            log.warning(
-                "tool type %r has no backend here; the model is not shown it", definition.type
-            )
+            menu.unknown.append(f"{param} {definition.type[:_SHOWN]!r}")
         label = f"mcp:{definition.server_label}" if isinstance(definition, McpServerTool) else ""
         names = [function.name for function in menu.functions[before:]]
         for kind in {label or definition.type, *_names(hosted.get(definition.type))}:
             menu.by_type.setdefault(kind, []).extend(names)
+    if menu.unknown:
+        shown, count = ", ".join(menu.unknown[:_NAMED]), len(menu.unknown)
+        log.warning("tools that nothing here runs, so no model sees them (%d): %s", count, shown)
     return menu
+
+
+async def check_tools(tools: Sequence[Offer | HostedTool], scope: Scope) -> None:
+    """Ask the tools that have to wait for the answer whether the request's definitions can be
+    served (see `tools.Checks`); what else can be wrong with them, `build_menu` says.
+
+    Raises:
+        RequestError: Something that a definition names is not there.
+    """
+    hosted = _hosted(tools)
+    for position, definition in enumerate(scope.request.tools or ()):
+        tool = hosted.get(_key(definition, hosted))
+        if isinstance(tool, Checks):
+            with _placed(f"tools[{position}]"):
+                await tool.check(definition, scope)
+
+
+def _hosted(tools: Iterable[Offer | HostedTool]) -> dict[str, HostedTool]:
+    """Hosted tools by every name that they go by."""
+    known = (tool for tool in tools if _is_hosted(tool))
+    return {name: tool for tool in known for name in (tool.type, *_names(tool))}
+
+
+def _is_offer(tool: Offer | HostedTool) -> TypeGuard[Offer]:
+    """Which of the two it is. (`isinstance` of a protocol asks for all that it has: 10 us.)"""
+    return hasattr(tool, "begin")
+
+
+def _is_hosted(tool: Offer | HostedTool) -> TypeGuard[HostedTool]:
+    return hasattr(tool, "offers")
 
 
 def _names(tool: HostedTool | None) -> Iterable[str]:
@@ -165,7 +213,7 @@ def _add_namespace(menu: Menu, group: NamespaceTool, param: str) -> None:
             _add_form(menu, form, where)
             continue
         if not isinstance(function, FunctionTool):
-            log.warning("%s: a %r in a namespace has no backend here", where, function.type)
+            menu.unknown.append(f"{where} {function.type[:_SHOWN]!r}")
             continue
         name = tool_name(group.name, function.name)
         seen = function.model_copy(update={"name": name})
@@ -175,6 +223,8 @@ def _add_namespace(menu: Menu, group: NamespaceTool, param: str) -> None:
 def _add_form(menu: Menu, form: ClientForm, param: str) -> None:
     name = form.function.name
     menu.add(name, ClientTool(name, form=form), form.function, param)
+    if isinstance(form, Custom) and form.grammar is not None:
+        menu.grammars[f"{param}.format.definition"] = form.grammar
 
 
 def _form(definition: ToolDefinition, param: str) -> ClientForm | None:
@@ -215,12 +265,6 @@ def _asked(definition: McpServerTool, param: str, known: dict[str, Offer]) -> li
             f"{param}: connector_id {BUILT_IN!r} takes server_label {BUILT_IN!r} and no server_url",
             param=f"{param}.server_label",
             code="invalid_value",
-        )
-    if definition.require_approval not in (None, "never"):
-        raise RequestError(
-            f'{param}.require_approval: the provider\'s own functions take "never" here',
-            param=f"{param}.require_approval",
-            code="unsupported_value",
         )
     allowed: Any = definition.allowed_tools
     if isinstance(allowed, dict):

@@ -123,7 +123,8 @@ class Resumption:
             if not stands and isinstance(grant.origin, McpApprovalRequest):
                 self._anew.append(grant.origin)
                 label = grant.origin.server_label
-                found[label] = self._menu.listings[label]
+                if not self._menu.listings[label].known:  # else the menu has what it is now
+                    found[label] = self._menu.listings[label]
         return list(found.values())
 
     def go_on(self, menu: Menu) -> None:

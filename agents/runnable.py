@@ -6,15 +6,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
 
 import anyio
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from antiphon.errors import ConfigurationError, OutputError, RunError
 from antiphon.items import (
-    ITEM,
+    ITEM_TYPES,
+    ITEMS,
     ApprovalRequest,
     Clock,
     CreateResponse,
@@ -22,10 +22,10 @@ from antiphon.items import (
     FunctionCall,
     Ids,
     Item,
+    Json,
     Message,
     Response,
     ResponseEvent,
-    Wire,
     now,
 )
 from antiphon.tools import NeedsApproval, gate_of
@@ -49,6 +49,12 @@ class Runnable(ABC, Generic[T]):
     """
 
     name: str
+    _output: TypeAdapter[Any] | None = None
+
+    @property
+    def output_schema(self) -> Json | None:
+        """The JSON schema of its answers; None where they are text."""
+        return None if self._output is None else self._output.json_schema(mode="serialization")
 
     @abstractmethod
     def serve(
@@ -94,12 +100,12 @@ class Runnable(ABC, Generic[T]):
             OutputError: The answer is not of the type that was declared.
         """
         items = as_items(given)
-        response: Response | None = None
+        last: Event | None = None
         async for event in self.stream(items, deps=deps, ids=ids, clock=clock):
-            if isinstance(event, ResponseEvent):
-                response = event.response
-        if response is None:
+            last = event
+        if not isinstance(last, ResponseEvent):
             raise ConfigurationError("the run gave no events: this is a bug, please report it")
+        response = last.response
         if response.status == "failed":
             why = response.error.message if response.error else "it did not say why"
             raise RunError(f"{self.name} failed: {why}", response=response)
@@ -109,7 +115,7 @@ class Runnable(ABC, Generic[T]):
         """`run`, for code that is not async."""
         return anyio.run(lambda: self.run(given, deps=deps))
 
-    async def stream(
+    def stream(
         self,
         given: AgentInput,
         *,
@@ -120,13 +126,12 @@ class Runnable(ABC, Generic[T]):
         """Run, and yield every event as it happens; the last one carries the response.
 
         Raises:
+            ConfigurationError: At once, if something in the input is no item.
             RequestError: Before the first event, if the input cannot be served as it stands.
         """
-        request = CreateResponse(model=self.name, input=as_items(given), store=False)
-        setting = Setting(deps=deps, ids=ids or Ids(), clock=clock)
-        async with aclosing(self.serve(request, setting)) as events:
-            async for event in events:
-                yield event
+        request = CreateResponse(model=self.name, store=False)
+        request.input = as_items(given)  # not by the constructor, which would look at each again
+        return self.serve(request, Setting(deps=deps, ids=ids or Ids(), clock=clock))
 
     def as_tool(
         self,
@@ -195,15 +200,22 @@ def as_items(given: AgentInput) -> list[Item]:
     """
     if isinstance(given, str):
         return [Message(role="user", content=given)]
-    return [_as_item(one, position) for position, one in enumerate(given)]
+    kinds = set(map(type, given))
+    if kinds <= ITEM_TYPES:
+        return cast("list[Item]", list(given))
+    told = list(given) if kinds <= _READABLE else [_told(one) for one in given]
+    try:
+        return ITEMS.validate_python(told)
+    except ValidationError as error:
+        place = error.errors()[0]["loc"][0]
+        raise ConfigurationError(f"input[{place}]: expected an item or text: {error}") from error
 
 
-def _as_item(one: Given, position: int) -> Item:
+_READABLE: Final = ITEM_TYPES | {dict}
+"""What `ITEMS` reads as it is."""
+
+
+def _told(one: Given) -> object:
     if isinstance(one, str):
         return Message(role="user", content=one)
-    if isinstance(one, Wire):
-        return one
-    try:
-        return ITEM.validate_python(dict(one))
-    except (ValidationError, TypeError, ValueError) as error:
-        raise ConfigurationError(f"input[{position}]: expected an item or text: {error}") from error
+    return dict(one) if isinstance(one, Mapping) else one

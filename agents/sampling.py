@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
 
-from antiphon.errors import ModelError
+from antiphon.errors import ModelError, whence
 from antiphon.items import (
     KINDS,
     ArgumentsDelta,
@@ -26,6 +26,7 @@ from antiphon.items import (
     ItemAdded,
     ItemDone,
     ResponseEvent,
+    Usage,
     Within,
 )
 from antiphon.models import Model, ModelRequest
@@ -92,6 +93,7 @@ class Sampling:
 
     Attributes:
         pending: Provider-run calls whose arguments are whole, in output order.
+        runnable: Those of them that may run, as the turn's end finds.
         client_calls: How many calls the client is to run.
         asked: How many calls wait for a person's word.
         handed: Whether one of its calls hands the conversation over.
@@ -101,6 +103,7 @@ class Sampling:
 
     def __init__(self, menu: Menu, scope: Scope, *, next_index: int, choice: Choice) -> None:
         self.pending: list[Pending] = []
+        self.runnable: list[Pending] = []
         self.client_calls: int = 0
         self.asked: int = 0
         self.handed: bool = False
@@ -112,6 +115,11 @@ class Sampling:
         self._routes: dict[int, _Route] = {}  # of the items that are open
         self._over: set[int] = set()
         self._calls = 0
+
+    @property
+    def used(self) -> Usage:
+        """The tokens that its server reported; nothing where it reported none."""
+        return (self.ending and self.ending.response.usage) or Usage()
 
     async def events(self, model: Model, request: ModelRequest) -> AsyncGenerator[Event, None]:
         """Ask the model; its events, under the response's ids.
@@ -194,7 +202,7 @@ class Sampling:
 
     def _gate(self, name: str, position: int) -> Gate | None:
         """Who says whether a call waits; None for one that does not, or that may not run anyway."""
-        gate: Gate | None = getattr(self._menu.offers.get(name), "gate", None)
+        gate = self._menu.gate(name)
         if gate is None or not self._may_go(name, position) or self._scope.allowance.empty:
             return None
         return gate
@@ -242,7 +250,7 @@ class Sampling:
         try:
             waits = item.status != "incomplete" and await gate(item.arguments)
         except Exception as error:
-            log.exception("whether %s needs approval could not be said", item.name)
+            log.error("whether %s needs approval could not be said: %s", item.name, whence(error))
             waits, undecided = False, f"nobody could say whether it may run: {type(error).__name__}"
         if waits:
             del self._routes[event.output_index]

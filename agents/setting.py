@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from antiphon.items import Clock, CreateResponse, Ids, Item, Response, now, opening
-from antiphon.tools import Account, Allowance, Approvals, Scope
+from antiphon.items import Clock, CreateResponse, Fold, Ids, Item, Response, now, opening
+from antiphon.tools import Account, Allowance, Approvals, Citations, Scope, Uploads
 
 from .approval import Word, answers
 from .budget import Budget, account_of, held
@@ -33,6 +33,8 @@ class Setting:
         words: What people decided, checked by whoever serves the run; None: what the request's
             own input says, since its sender is trusted.
         private_urls: Whether URLs that the request gives may lead into private networks.
+        uploads: The files that requests may name by id; None where nobody keeps uploads.
+        fold: Where the run is folded, where the run around it reads it there.
     """
 
     history: Sequence[Item] = ()
@@ -46,10 +48,17 @@ class Setting:
     before: Before | None = None
     words: Sequence[Word] | None = None
     private_urls: bool = False
+    uploads: Uploads | None = None
+    fold: Fold | None = None
 
     @classmethod
     def inside(
-        cls, parent: Scope, *, history: Sequence[Item] = (), words: Sequence[Word] = ()
+        cls,
+        parent: Scope,
+        *,
+        history: Sequence[Item] = (),
+        words: Sequence[Word] = (),
+        fold: Fold | None = None,
     ) -> "Setting":
         """The circumstances of a run that is a call of another.
 
@@ -57,9 +66,11 @@ class Setting:
             parent: The run around it.
             history: What it reads of that.
             words: What people decided on its requests.
+            fold: Where it is folded.
         """
         return cls(
             history=history,
+            fold=fold,
             words=words,
             principal=parent.principal,
             deps=parent.deps,
@@ -69,6 +80,7 @@ class Setting:
             account=parent.account,
             approvals=parent.approvals,
             private_urls=parent.private_urls,
+            uploads=parent.uploads,
         )
 
     def items(self, request: CreateResponse) -> list[Item]:
@@ -92,7 +104,7 @@ class Setting:
 
     def telling(self, response: Response) -> Telling:
         """What tells of the run, from its opening on."""
-        return Telling(response, clock=self.clock, before=self.before)
+        return Telling(response, clock=self.clock, before=self.before, fold=self.fold)
 
     def scope(
         self, request: CreateResponse, response: Response, *, name: str, budget: Budget | None
@@ -110,9 +122,12 @@ class Setting:
         around = held(path[-1], budget, self.account)
         allowance = Allowance(request.max_tool_calls, parent and parent.allowance)
         account = account_of(path[-1], request.antiphon_budget, around)
-        for _ in range(0 if self.before is None else self.before.calls):
-            allowance.take()
-            account.call()
+        if self.before is not None:
+            for _ in range(self.before.calls):
+                allowance.take()
+                account.call()
+            for model, used in self.before.turns:
+                account.restore(model, used)
         return Scope(
             principal=self.principal,
             request=request,
@@ -126,5 +141,7 @@ class Setting:
             account=account,
             approvals=self.approvals,
             path=path,
+            citations=Citations(parent and parent.citations.names),
             private_urls=self.private_urls,
+            uploads=self.uploads,
         )

@@ -4,12 +4,13 @@ Above: `loop`, which tells every event through here. Below: `items.Fold`, which 
 the response. Whatever ends a run, nothing is left open: `close` finishes every item first.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from antiphon.items import (
     AgentCall,
+    AgentEvent,
     Clock,
     Completed,
     Created,
@@ -40,8 +41,15 @@ from .closing import closing
 RESUMED: Final = "antiphon:response.resumed"
 """The event that another process goes on with a response."""
 
+TURN: Final = "antiphon:response.turn"
+"""The event that a turn of a background response has gone to an end, and what it used: so that
+another process can go on counting."""
+
 INTERRUPTED: Final = "the process that ran it ended"
 """What is told of what was open when a run broke off."""
+
+DOUBTFUL: Final = f"{INTERRUPTED}; whether it ran is not known"
+"""What is told of what a person had approved, and nothing was told of since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +59,17 @@ class Before:
     Attributes:
         fold: The fold of all those events.
         count: How many they were.
+        turns: The samplings that came to an end: of which model, and what each used.
     """
 
     fold: Fold
     count: int
+    turns: Sequence[tuple[str, Usage]] = ()
+
+    @property
+    def spoken(self) -> int:
+        """Tokens that models have written."""
+        return sum(usage.output_tokens for _, usage in self.turns)
 
     @property
     def calls(self) -> int:
@@ -76,6 +91,14 @@ class Before:
         return whole and isinstance(last, Message) and last.status == "completed"
 
 
+def turn_told(event: Event) -> tuple[str, Usage] | None:
+    """The model and the tokens of a sampling, if an event tells of one (see `TURN`)."""
+    if event.type != TURN:
+        return None
+    said = event.model_extra or {}
+    return str(said["model"]), Usage.model_validate(said["usage"])
+
+
 def _calls(item: Item) -> int:
     """How many provider-run calls an item tells of."""
     inner = sum(map(_calls, item.output)) if isinstance(item, AgentCall) else 0
@@ -94,12 +117,20 @@ class Telling:
         response: The response as it stands before the model has spoken.
         clock: Gives seconds since 1970.
         before: What was told of it already, where it goes on in another process.
+        fold: Where to fold it, where somebody around it reads it there.
     """
 
     __slots__ = ("_clock", "_number", "_response", "_resumed", "fold", "usage")
 
-    def __init__(self, response: Response, *, clock: Clock, before: Before | None = None) -> None:
-        self.fold: Fold = Fold() if before is None else before.fold
+    def __init__(
+        self,
+        response: Response,
+        *,
+        clock: Clock,
+        before: Before | None = None,
+        fold: Fold | None = None,
+    ) -> None:
+        self.fold: Fold = (fold or Fold()) if before is None else before.fold
         self.usage: Usage = Usage()
         self._response = response
         self._clock = clock
@@ -108,12 +139,16 @@ class Telling:
         for item in self.fold.output:
             if isinstance(item, AgentCall):
                 self.usage = self.usage + item.usage
+        for _, used in () if before is None else before.turns:
+            self.usage = self.usage + used
 
     def tell(self, event: Event) -> Event:
         """Number an event and fold it; it goes out next. What a sub-agent used counts here, too."""
         vars(event)["sequence_number"] = self._number  # a pydantic setter costs 3x
         event.__pydantic_fields_set__.add("sequence_number")
         self._number += 1
+        if type(event) is AgentEvent and event.output_index in self.fold.followed:
+            return event
         self.fold.add(event)
         if type(event) is ItemDone and type(event.item) is AgentCall:
             self.usage = self.usage + event.item.usage
@@ -134,6 +169,12 @@ class Telling:
         if self._resumed:
             yield self.tell(UnknownEvent(type=RESUMED))
         yield from self.close(INTERRUPTED)
+
+    def turned(self, model: str, usage: Usage) -> Iterator[Event]:
+        """A turn has gone to its end; told where somebody may have to go on."""
+        if self._response.background:
+            said = {"model": model, "usage": usage.model_dump()}
+            yield self.tell(UnknownEvent.model_validate({"type": TURN, **said}))
 
     def show(self, item: Item) -> Iterator[Event]:
         """An item that is whole when it is told, next in the output."""

@@ -11,6 +11,7 @@ from typing import Final, cast
 
 from antiphon.errors import ModelError, RequestError
 from antiphon.items import (
+    AgentEvent,
     Event,
     Failed,
     Handoff,
@@ -18,7 +19,6 @@ from antiphon.items import (
     Item,
     Lowered,
     SpentBudget,
-    Usage,
 )
 from antiphon.models import Model, ModelRequest
 from antiphon.tools import Account, Asked, Listing, Scope
@@ -27,7 +27,7 @@ from .budget import Timer, held
 from .choice import Choice
 from .citing import cited
 from .context import context_of, turn_of
-from .dispatch import dispatch
+from .dispatch import dispatch, followed
 from .handoff import Seat, Switch, Transfer
 from .listing import listed
 from .menu import Menu, build_menu
@@ -35,7 +35,7 @@ from .placing import Places
 from .resuming import Resumption, hoisted, still_waiting
 from .sampling import ONE_AT_A_TIME, Pending, Sampling
 from .setting import Setting
-from .telling import INTERRUPTED, Before, Telling, told_of
+from .telling import DOUBTFUL, Before, Telling, told_of
 from .truncation import shortened, too_long
 
 MAX_TURNS: Final = 1000
@@ -82,7 +82,7 @@ class Turns:
         self.context: list[Lowered] = context_of(scope.items[:history], scope.items[history:])
         words = setting.decided(seat.request)
         self.resumption: Resumption = Resumption(self.menu, self.scope, words, history)
-        self.spoken: int = 0
+        self.spoken: int = 0 if setting.before is None else setting.before.spoken
         self.idle: int = 0
         self.spent: SpentBudget | None = None
         self.before: Before | None = setting.before
@@ -121,6 +121,7 @@ class Turns:
             async for event in asking:
                 yield event
         if listings:
+            self._handed = self.choice.done  # what was demanded is not demanded again
             self._lay(self.menu.listings)
             self.resumption.go_on(self.menu)
 
@@ -140,6 +141,7 @@ class Turns:
 
     async def events(self, max_turns: int) -> AsyncGenerator[Event, None]:
         """Turn after turn, and the end."""
+        tell, place = self.telling.tell, self._place
         async with aclosing(self._resume()) as resumed:
             async for event in resumed:
                 yield event
@@ -155,7 +157,7 @@ class Turns:
                     yield event
                 return
             first = len(self.telling.fold.drafts)
-            if self.menu.unlisted:  # somebody else's, since a handoff
+            if self.menu.unlisted and not self.choice.spent:  # since a handoff, or a change
                 async with aclosing(self._list(self.menu.unlisted)) as asking:
                     async for event in asking:
                         yield event
@@ -166,7 +168,11 @@ class Turns:
                 try:
                     async with aclosing(self._words(turn)) as spoken:
                         async for event in spoken:
-                            yield self._told(event)
+                            try:
+                                tell(event)
+                            except ValueError as error:  # it tells of what was never begun
+                                raise ModelError(str(error), code="invalid_stream") from error
+                            yield event
                 except ModelError as error:
                     if not self._shorten(error.code, error.message, first):
                         raise
@@ -176,9 +182,13 @@ class Turns:
                     break
             end = self._ending(turn)
             if end is None:
-                async with aclosing(self._execute(turn)) as ran:
-                    async for event in ran:
-                        yield event
+                for event in self.telling.turned(self.model.name, turn.used):
+                    yield event
+                for event in self._sorted(turn):
+                    yield event
+                async with aclosing(dispatch(turn.runnable)) as running:
+                    async for event in running:
+                        yield tell(event if type(event) is AgentEvent else place(event))
                 for event in self._settle(first):
                     yield event
                 end = self._after(turn, first)
@@ -195,12 +205,6 @@ class Turns:
         events = turn.events(self.model, self._request())
         return cited(events, self.scope.citations) if self.scope.citations.awake else events
 
-    def _told(self, event: Event) -> Event:
-        try:
-            return self.telling.tell(event)
-        except ValueError as error:  # it tells of what was never begun
-            raise ModelError(str(error), code="invalid_stream") from error
-
     def _shorten(self, code: str, message: str, first: int) -> bool:
         """Whether the model may be asked again with less, since it was too much for its server."""
         if self.scope.request.truncation != "auto" or len(self.telling.fold.drafts) > first:
@@ -208,6 +212,7 @@ class Turns:
         less = shortened(self.context) if too_long(code, message) else None
         if less is not None:
             self.context = less
+            self.memo = {}  # by `id()`: of items that are let go of, others may have it next
         return less is not None
 
     def _beginning(self) -> Iterator[Event] | None:
@@ -231,26 +236,27 @@ class Turns:
         A run that goes on in another process runs none of it: it may have run already.
         """
         tell, place = self.telling.tell, self._place
-        async with aclosing(self._look()) as looking:
-            async for event in looking:
-                yield event
+        if self.menu.unlisted or self.resumption:
+            async with aclosing(self._look()) as looking:
+                async for event in looking:
+                    yield event
         runnable: list[Pending] = []
-        interrupted = None if self.before is None else f"{INTERRUPTED}; whether it ran is not known"
+        interrupted = None if self.before is None else DOUBTFUL
         for pending, arguments, reason in self.resumption.calls(self.telling.fold.output):
             call = pending.call
             for event in (*call.open(), *call.write(arguments), *call.ready(arguments)):
                 yield tell(event)
             reason = reason or interrupted or self._refusal_by_count()
             if reason is None:
-                runnable.append(pending)
+                runnable.append(followed(pending, self.telling.fold))
                 continue
             for event in call.refuse(reason):
                 yield tell(place(event))
         if runnable:
             self.choice.met()
-            async with aclosing(dispatch(runnable)) as running:
-                async for event in running:
-                    yield tell(place(event))
+        async with aclosing(dispatch(runnable)) as running:
+            async for event in running:
+                yield tell(event if type(event) is AgentEvent else place(event))
         for event in self._settle(0):
             yield event
         for request in await self.resumption.again():
@@ -292,7 +298,7 @@ class Turns:
         ending = turn.ending
         if ending is None:
             raise ModelError("the model never said that it had ended", code="stream_cut")
-        used = ending.response.usage or Usage()
+        used = turn.used
         self.telling.usage = self.telling.usage + used
         self.spoken += used.output_tokens
         self.scope.account.charge(self.model.name, used)
@@ -309,24 +315,18 @@ class Turns:
             return self.telling.cut((details and details.reason) or "max_output_tokens")
         return None
 
-    async def _execute(self, turn: Sampling) -> AsyncGenerator[Event, None]:
-        """Run what may run, and tell the model why the rest did not."""
+    def _sorted(self, turn: Sampling) -> Iterator[Event]:
+        """Find what may run, and tell the model why the rest does not."""
         tell, place = self.telling.tell, self._place
-        runnable: list[Pending] = []
         for pending in turn.pending:
             reason = self._refusal(pending, turn)
             if reason is None:
-                runnable.append(pending)
-                continue
-            for event in pending.call.refuse(reason):
-                yield tell(place(event))
-        self.idle = 0 if runnable else self.idle + 1
-        if runnable or turn.client_calls or turn.asked:
+                turn.runnable.append(followed(pending, self.telling.fold))
+            else:
+                yield from map(tell, map(place, pending.call.refuse(reason)))
+        self.idle = 0 if turn.runnable else self.idle + 1
+        if turn.runnable or turn.client_calls or turn.asked:
             self.choice.met()
-        if runnable:
-            async with aclosing(dispatch(runnable)) as running:
-                async for event in running:
-                    yield tell(place(event))
 
     def _refused_transfer(self, pending: Pending, turn: Sampling) -> str | None:
         """Why a conversation is not handed over, if a call would do so and may not."""

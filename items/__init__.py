@@ -3,6 +3,7 @@
 Below: pydantic only. Above: every other room. Not here: who runs what, or how bytes travel.
 """
 
+from .around import around as around
 from .call import (
     AgentCall as AgentCall,
     ApprovalRequest as ApprovalRequest,
@@ -103,6 +104,7 @@ from .hosted import (
     ComputerCall as ComputerCall,
     ComputerCallOutput as ComputerCallOutput,
     FileSearchCall as FileSearchCall,
+    Html as Html,
     Image as Image,
     ImageGenerationCall as ImageGenerationCall,
     Logs as Logs,
@@ -123,6 +125,7 @@ from .ids import (
 )
 from .item import (
     ITEM as ITEM,
+    ITEM_TYPES as ITEM_TYPES,
     ITEMS as ITEMS,
     Input as Input,
     Item as Item,

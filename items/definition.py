@@ -10,7 +10,7 @@ from pydantic import Discriminator, Field, Tag
 
 from .limits import Limits
 from .part import ListOf, at_most
-from .wire import Json, Maybe, Wire, type_of, type_tag
+from .wire import AS_IT_IS, Json, Maybe, Wire, type_of, type_tag
 
 ToolName: TypeAlias = Annotated[
     str, Field(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+$")
@@ -47,6 +47,7 @@ NamespacedTool: TypeAlias = Annotated[
     | Annotated[CustomTool, Tag("<custom>")]
     | Annotated[UnknownTool, Tag("<?>")],
     Discriminator(type_tag("function", "custom")),
+    AS_IT_IS,
 ]
 
 
@@ -185,6 +186,7 @@ ToolDefinition: TypeAlias = Annotated[
             "antiphon:agent",
         )
     ),
+    AS_IT_IS,
 ]
 """Any tool that a request may declare."""
 
@@ -222,5 +224,6 @@ ToolChoice: TypeAlias = Annotated[
     | Annotated[AllowedTools, Tag("<allowed>")]
     | Annotated[ToolRef, Tag("<one>")],
     Discriminator(_choice_tag),
+    AS_IT_IS,
 ]
 """auto, none, required, one tool, or a set of allowed tools."""

@@ -121,11 +121,16 @@ class Fold:
     """The state of one response while its events arrive.
 
     Usage: `add` every event in order; read `response` at any time.
+
+    Attributes:
+        followed: Output indexes of sub-agents' runs that fold their events themselves.
     """
 
-    __slots__ = ("drafts", "envelope")
+    __slots__ = ("_inside", "drafts", "envelope", "followed")
 
     def __init__(self) -> None:
+        self._inside: dict[int, Fold] = {}
+        self.followed: set[int] = set()
         self.envelope: Response | None = None
         self.drafts: dict[int, Draft] = _Drafts()
 
@@ -138,6 +143,22 @@ class Fold:
         handler = _HANDLERS.get(type(event))
         if handler is not None:
             handler(self, event)
+
+    def follow(self, index: int, inside: "Fold") -> None:
+        """A sub-agent's run at this output index folds its events itself, here: they need not be
+        folded once more for each level that they are deep. A run that does not, is folded.
+        """
+        self._inside[index] = inside
+
+    def begin(self, draft: Draft, index: int) -> "Fold":
+        """The fold of a sub-agent's run, whose first event is here."""
+        inside = self._inside.pop(index, None)
+        if inside is None or inside.envelope is None:
+            inside = Fold()
+        else:
+            self.followed.add(index)
+        draft.child = inside
+        return inside
 
     @property
     def output(self) -> list[Item]:
@@ -197,8 +218,9 @@ def _annotation(fold: Fold, event: AnnotationAdded) -> None:
 def _agent_event(fold: Fold, event: AgentEvent) -> None:
     """A sub-agent's own event: its items are folded in their turn."""
     draft = fold.drafts[event.output_index]
-    draft.child = draft.child or Fold()
-    draft.child.add(event.event)
+    child = draft.child or fold.begin(draft, event.output_index)
+    if event.output_index not in fold.followed:
+        child.add(event.event)
 
 
 def _more_text(kind: type[Any]) -> Handler:

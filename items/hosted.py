@@ -26,6 +26,13 @@ class Image(Wire):
     url: str
 
 
+class Html(Wire):
+    """The rich form of a value that a cell showed, for clients; the logs have its text."""
+
+    type: Literal["antiphon:html"] = "antiphon:html"
+    html: str
+
+
 class UnknownOutput(Wire):
     """An output of a kind that this version does not know, kept as it came."""
 
@@ -35,8 +42,9 @@ class UnknownOutput(Wire):
 CodeOutput: TypeAlias = Annotated[
     Annotated[Logs, Tag("<logs>")]
     | Annotated[Image, Tag("<image>")]
+    | Annotated[Html, Tag("<antiphon:html>")]
     | Annotated[UnknownOutput, Tag("<?>")],
-    Discriminator(type_tag("logs", "image")),
+    Discriminator(type_tag("logs", "image", "antiphon:html")),
 ]
 
 

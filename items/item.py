@@ -3,7 +3,7 @@
 Unknown types are kept whole (`UnknownItem`), so what a newer peer sent goes back unharmed.
 """
 
-from typing import Annotated, Any, TypeAlias, cast
+from typing import Annotated, Any, Final, TypeAlias, cast, get_args
 
 from pydantic import Discriminator, Field, Tag, TypeAdapter
 
@@ -31,6 +31,7 @@ from .hosted import (
     WebSearchCall,
 )
 from .message import Compaction, ItemReference, Message, Reasoning
+from .part import ListOf
 from .shell import (
     ApplyPatchCall,
     ApplyPatchCallOutput,
@@ -39,7 +40,7 @@ from .shell import (
     ShellCall,
     ShellCallOutput,
 )
-from .wire import Json, Maybe, Wire, tag_by, tags_of
+from .wire import AS_IT_IS, UNKNOWN, Json, Maybe, Wire, tags_of, type_of
 
 
 class UnknownItem(Wire):
@@ -86,15 +87,15 @@ _TAGS["compaction_summary"] = "<compaction>"
 
 def _tag(value: Any) -> str | None:
     """`type` decides; real clients omit it on messages, and the schema allows so on references."""
-    if isinstance(value, dict):
-        fields = cast("Json", value)
-        if fields.get("type") is None:
-            return (
-                "<message>" if "role" in fields else "<item_reference>" if "id" in fields else None
-            )
-    elif isinstance(value, ItemReference):
+    kind = type_of(value)
+    if kind is not None:
+        return _TAGS.get(kind, UNKNOWN)
+    if isinstance(value, ItemReference):
         return "<item_reference>"
-    return tag_by(value, _TAGS)
+    fields = cast("Json", value) if isinstance(value, dict) else {}
+    if fields.get("type") is not None:
+        return None
+    return "<message>" if "role" in fields else "<item_reference>" if "id" in fields else None
 
 
 Item: TypeAlias = Annotated[
@@ -129,6 +130,7 @@ Item: TypeAlias = Annotated[
     | Annotated[ApprovalResponse, Tag("<antiphon:approval_response>")]
     | Annotated[UnknownItem, Tag("<?>")],
     Discriminator(_tag),
+    AS_IT_IS,
 ]
 """Any Open Responses item: hosted ones, our own, and unknown ones included."""
 
@@ -138,6 +140,7 @@ Input: TypeAlias = Annotated[
     Annotated[list[Item], Field(fail_fast=True), Tag("<list>")]
     | Annotated[str, Field(max_length=10_485_760), Tag("<text>")],
     Field(union_mode="left_to_right"),
+    AS_IT_IS,
 ]
 """What a request brings: a user's text, or a list of items."""
 
@@ -145,7 +148,10 @@ Input: TypeAlias = Annotated[
 AgentCall.model_rebuild(_types_namespace={"Item": Item})
 
 ITEM: TypeAdapter[Item] = TypeAdapter(Item)
-ITEMS: TypeAdapter[list[Item]] = TypeAdapter(list[Item])
+ITEMS: TypeAdapter[list[Item]] = TypeAdapter(ListOf[Item])
+
+ITEM_TYPES: Final = frozenset(get_args(one)[0] for one in get_args(get_args(Item)[0]))
+"""The classes of all items: what is one of these has been validated."""
 
 
 def items_of(given: str | list[Item]) -> list[Item]:

@@ -48,6 +48,9 @@ from .wire import Json
 Lowered: TypeAlias = Message | Reasoning | FunctionCall | FunctionCallOutput
 """What a model adapter is given."""
 
+MAX_LOGS = 64 * 1024
+"""Characters of a cell's logs that a model reads; its item, and so its client, has more."""
+
 BUILT_IN = "antiphon"
 """The MCP server label under which provider-run functions show themselves."""
 
@@ -83,13 +86,15 @@ def lower_one(item: Item, call_id: str) -> tuple[Lowered, ...]:
         item: Any item. Types that say nothing to a model (listings, unknown ones) give nothing.
         call_id: The id for a call whose item has none.
     """
+    how = _HOW.get(type(item))
+    if how is not None:
+        return how(item, item.id or call_id)
     if isinstance(item, FunctionCall) and item.namespace:
         name = tool_name(item.namespace, item.name)
         return (item.model_copy(update={"name": name, "namespace": None}),)
     if isinstance(item, Message | Reasoning | FunctionCall | FunctionCallOutput):
         return (item,)
-    how = _HOW.get(type(item))
-    return () if how is None else how(item, item.id or call_id)
+    return ()
 
 
 def _text(value: Any) -> str:
@@ -164,7 +169,7 @@ def _code(item: CodeInterpreterCall, call_id: str) -> tuple[Lowered, ...]:
     if item.outputs is None:
         note = "completed; its output was not kept" if item.status == "completed" else item.status
         return _pair(call_id, "code_interpreter", arguments, f"[{note}]")
-    logs = "".join(part.logs for part in item.outputs if isinstance(part, Logs))
+    logs = _cut("".join(part.logs for part in item.outputs if isinstance(part, Logs)))
     images = [part.url for part in item.outputs if isinstance(part, Image)]
     if item.status == "incomplete":
         logs += "[interrupted before it finished]"
@@ -174,6 +179,14 @@ def _code(item: CodeInterpreterCall, call_id: str) -> tuple[Lowered, ...]:
     parts: list[Part] = [InputText(text=logs)] if logs else []
     parts += [InputImage(image_url=url) for url in images]
     return _pair(call_id, "code_interpreter", arguments, parts)
+
+
+def _cut(logs: str) -> str:
+    """What a model reads of logs: the beginning and the end where they are long."""
+    if len(logs) <= MAX_LOGS:
+        return logs
+    half = MAX_LOGS // 2
+    return f"{logs[:half]}\n[{len(logs) - 2 * half} characters left out]\n{logs[-half:]}"
 
 
 def _file_search(item: FileSearchCall, call_id: str) -> tuple[Lowered, ...]:

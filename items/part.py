@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from .wire import Json, Maybe, Wire, type_tag
+from .wire import AS_IT_IS, Json, Maybe, Wire, type_tag
 
 _T = TypeVar("_T")
 
@@ -98,6 +98,7 @@ Annotation: TypeAlias = Annotated[
     Discriminator(
         type_tag("url_citation", "file_citation", "container_file_citation", "file_path")
     ),
+    AS_IT_IS,
 ]
 
 
@@ -201,6 +202,7 @@ Part: TypeAlias = Annotated[
             "reasoning_text",
         )
     ),
+    AS_IT_IS,
 ]
 
 
@@ -212,6 +214,7 @@ Content: TypeAlias = Annotated[
     Annotated[str, Field(max_length=10_485_760), Tag("<text>")]
     | Annotated[ListOf[Part], Tag("<list>")],
     Discriminator(_content_tag),
+    AS_IT_IS,
 ]
 """A string, or a list of parts; anything else is an error about the list."""
 

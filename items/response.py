@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from .credential import bare, cleared
 from .definition import (
     AgentTool,
     AllowedTools,
@@ -18,7 +19,6 @@ from .definition import (
     ToolChoice,
     ToolDefinition,
     ToolRef,
-    UnknownTool,
 )
 from .item import Item
 from .limits import SpentBudget
@@ -50,10 +50,6 @@ _NEVER_NULL: Final = (
     "service_tier",
     "metadata",
 )
-
-
-_SECRET: Final = ("authorization", "headers")
-"""Where a tool's definition holds credentials."""
 
 
 class Fault(Wire):
@@ -185,29 +181,24 @@ def _or(value: _T | None, default: _T) -> _T:
 
 def _public(tool: ToolDefinition) -> ToolDefinition:
     """A tool as it may be shown: its credentials, known or not, are never sent back or stored."""
-    if isinstance(tool, FunctionTool | CustomTool):
+    extra = tool.__pydantic_extra__
+    plain = isinstance(tool, FunctionTool | CustomTool)
+    if plain and not extra:
         return tool
-    if isinstance(tool, UnknownTool):
-        return UnknownTool.model_validate(_cleared(tool.model_dump()))
     shown = tool.model_copy()
-    for field in _SECRET:
-        if field in type(tool).model_fields:
-            setattr(shown, field, None)
-    if shown.__pydantic_extra__:  # the copy's own
-        shown.__pydantic_extra__ = _cleared(shown.__pydantic_extra__)
-    if isinstance(shown, McpServerTool) and shown.server_url is not None:
-        shown.server_url = _bare(shown.server_url)
+    if isinstance(shown, McpServerTool):  # where credentials belong: nothing is shown but its own
+        shown.authorization = shown.headers = None
+        shown.server_url = shown.server_url and bare(shown.server_url)
+        for field in ("allowed_tools", "require_approval"):
+            value = getattr(shown, field)
+            if isinstance(value, dict):
+                setattr(shown, field, cleared(cast("Json", value)))
+        shown.__pydantic_extra__ = {}
+    elif extra:
+        shown.__pydantic_extra__ = cleared(extra)
     if isinstance(shown, AgentTool | NamespaceTool):
         return shown.model_copy(update={"tools": [_public(inner) for inner in shown.tools]})
     return shown
-
-
-def _bare(url: str) -> str:
-    """A URL without what may be a credential: its user, password, query and fragment."""
-    plain = url.partition("#")[0].partition("?")[0]
-    scheme, mark, rest = plain.partition("://") if "://" in plain else ("", "", plain)
-    authority, slash, path = rest.lstrip("/").partition("/")
-    return f"{scheme}{mark}{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def _choice(asked: ToolChoice | None) -> ToolChoice:
@@ -219,22 +210,6 @@ def _choice(asked: ToolChoice | None) -> ToolChoice:
 
 def _named(ref: ToolRef) -> ToolRef:
     return ToolRef(type=ref.type, name=ref.name, server_label=ref.server_label)
-
-
-def _cleared(tool: Json) -> Json:
-    """The JSON of a tool without credentials; a function's parameters may have any names."""
-    if tool.get("type") in ("function", "custom"):
-        return tool
-    shown = {key: value for key, value in tool.items() if key not in _SECRET}
-    if isinstance(url := shown.get("server_url"), str):
-        shown["server_url"] = _bare(url)
-    inner: object = shown.get("tools")
-    if isinstance(inner, list):
-        tools = cast("list[object]", inner)
-        shown["tools"] = [
-            _cleared(cast("Json", each)) if isinstance(each, dict) else each for each in tools
-        ]
-    return shown
 
 
 def _tier(asked: str | None) -> str:

@@ -7,7 +7,7 @@ LM Studio, llama.cpp, OpenRouter, Hugging Face and Vercel serve it. Not here: op
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from antiphon.errors import ModelError
 from antiphon.items import (
@@ -170,8 +170,16 @@ def _text(item: Message) -> bytes:
 
 
 def _call(item: FunctionCall) -> bytes:
-    function = {"name": item.name, "arguments": item.arguments or "{}"}
+    function = {"name": item.name, "arguments": _arguments(item.arguments)}
     return to_json({"id": item.call_id, "type": "function", "function": function})
+
+
+def _arguments(text: str) -> str:
+    """Arguments as servers take them: what was cut, or never was an object, says nothing."""
+    try:
+        return text if isinstance(from_json(text), dict) else "{}"
+    except ValueError:
+        return "{}"
 
 
 def _message(item: Message) -> bytes:

@@ -42,13 +42,14 @@ _CANONICAL: Final = {
 class Told:
     """An item that the server has begun to tell."""
 
-    __slots__ = ("call_id", "done", "id", "index", "kind")
+    __slots__ = ("call_id", "done", "id", "index", "kind", "type")
 
     def __init__(self, item: Item, index: int) -> None:
         self.index: int = index
         self.id: str | None = item.id or None
         self.call_id: str | None = getattr(item, "call_id", None) or None
         self.kind: type[Item] = type(item)
+        self.type: str | None = item.type
         self.done: bool = False
 
     def is_named(self, item: Item) -> bool:
@@ -138,7 +139,7 @@ class Relay:
         fields = cast("Json", response) if isinstance(response, dict) else {}
         events: list[Event] = []
         output: Any = fields.get("output")
-        if isinstance(output, list):
+        if isinstance(output, list) and not self._all_told(cast("list[Any]", output)):
             items = [self._item(item) for item in cast("list[Any]", output)]
             for item, told in zip(items, self._matched(items), strict=True):
                 events += self._missed(item, told)
@@ -166,6 +167,16 @@ class Relay:
                 told.done = True
                 told.id = told.id or event.item.id
                 return
+
+    def _all_told(self, output: Sequence[Any]) -> bool:
+        """Whether every item was told to its end, each under an id of its own, as by most servers:
+        then there is nothing to look for.
+        """
+        told = [(one.type, one.id) for one in self._told if one.done]
+        fields = [cast("Json", item) for item in output if isinstance(item, dict)]
+        listed = [(item.get("type"), item.get("id")) for item in fields]
+        ids = {one.id for one in self._told}
+        return told == listed and len(ids) == len(output) and None not in ids
 
     def _matched(self, items: Sequence[Item]) -> list[Told | None]:
         """Which of the told items each item of the terminal response is.

@@ -205,13 +205,10 @@ class ResponsesModel:
 def _joined(request: ModelRequest, options: Json) -> bytes:
     """The request as JSON. Items are written once a run and joined: history costs nothing."""
     memo = request.memo
-    items: list[bytes] = []
     for item in request.items:
-        written = memo.get(id(item))
-        if written is None:
-            written = memo[id(item)] = _written(item)
-        if written:
-            items.append(written)
+        if id(item) not in memo:
+            memo[id(item)] = _written(item)
+    items = filter(None, map(memo.get, map(id, request.items)))
     head = to_json(options)
     return b'%b,"input":[%b]}' % (head[:-1], b",".join(items))
 
@@ -249,7 +246,7 @@ def _written(item: Lowered) -> bytes:
     """An item as an upstream takes it: without id and status, since it looks up ids it is given,
     and knows none of ours. Reasoning that holds nothing is left out (empty).
     """
-    if isinstance(item, Reasoning) and not (item.content or item.summary or item.encrypted_content):
+    if type(item) is Reasoning and not (item.content or item.summary or item.encrypted_content):
         return b""
     return item.__pydantic_serializer__.to_json(item, exclude=_HIDDEN)
 

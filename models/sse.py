@@ -4,6 +4,7 @@ Above: `transport`. Not here: HTTP, JSON, or what events mean. Source: the WHATW
 "Server-sent events" (an event that a cut stream left unfinished is dropped, as it says).
 """
 
+import re
 from typing import Final, TypeAlias
 
 from antiphon.errors import ModelError
@@ -15,6 +16,8 @@ LIMIT: Final = 32 * 1024 * 1024
 """Bytes that one event may have."""
 
 _BOM: Final = b"\xef\xbb\xbf"
+_USUAL: Final = re.compile(rb"event: (.*)\ndata: (.+)\n\n")
+"""A chunk that is one event, as most are while a model speaks."""
 
 
 class SseReader:
@@ -43,6 +46,10 @@ class SseReader:
         Raises:
             ModelError: An event is longer than the limit (`event_too_large`).
         """
+        if not (self._pending or self._first or self._ended_in_cr or b"\r" in chunk):
+            usual = _USUAL.fullmatch(chunk)
+            if usual is not None:
+                return [(usual[1].decode("utf-8", "replace"), usual[2])]
         if self._ended_in_cr or b"\r" in chunk:
             chunk = self._plain_line_ends(chunk)
         if not chunk:
@@ -69,7 +76,12 @@ class SseReader:
         rest = blocks.pop()
         if rest:
             self._keep(rest)
-        return [frame for block in blocks if block and (frame := _frame(block)) is not None]
+        frames: list[Frame] = []
+        for block in blocks:
+            frame = _frame(block) if block else None
+            if frame is not None:
+                frames.append(frame)
+        return frames
 
     def _keep(self, chunk: bytes) -> None:
         self._size += len(chunk)

@@ -147,6 +147,12 @@ class Account:
             each.tokens += usage.total_tokens
             each.cost += price.of(usage) if price is not None else 0.0
 
+    def restore(self, model: str, usage: Usage) -> None:
+        """Write down a sampling that another process made for the same run."""
+        for each in self._chain() if self.limited else ():
+            each.turns += 1
+        self.charge(model, usage)
+
     def price(self, model: str) -> Price | None:
         """What a model costs, as far as somebody said."""
         found = (each._prices.get(model) for each in self._chain())

@@ -203,6 +203,15 @@ async def test_options_are_sampling_fields_and_a_request_overrides_them() -> Non
     assert model.requests[1].max_output_tokens == 99
 
 
+async def test_a_request_can_only_lower_the_limits_of_an_agent() -> None:
+    model = talker("ok", "ok")
+    agent = Agent(name="a", model=model, options={"max_output_tokens": 99})
+    for limit in (1000, 50):
+        async for _ in agent.serve(asked(max_output_tokens=limit)):
+            pass
+    assert [request.max_output_tokens for request in model.requests] == [99, 50]
+
+
 async def test_a_tool_choice_among_the_options_holds() -> None:
     model = talker(FunctionCall("weather", {"city": "Oslo"}), "ok")
     agent = Agent(name="a", model=model, tools=[weather], options={"tool_choice": "none"})

@@ -263,6 +263,21 @@ async def test_a_lark_grammar_that_is_none_is_a_400() -> None:
     assert caught.value.param == "tools[0].format.definition"
 
 
+OPTIONAL = "start: x\nx: " + "[a] " * 24 + '\na: "a"'
+RANGES = "(?i)" + "[\\0-\uffff]" * 7000
+
+
+@pytest.mark.parametrize(("syntax", "definition"), [("lark", OPTIONAL), ("regex", RANGES)])
+async def test_a_definition_that_takes_for_ever_is_a_400(
+    syntax: str, definition: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if syntax == "lark":
+        pytest.importorskip("lark", reason="the library lark is not installed")
+    monkeypatch.setattr("antiphon.agents.grammar.SECONDS", 0.5)
+    with pytest.raises(RequestError, match=r"more than 0\.5 seconds"):
+        await play(asked(tools=[custom(syntax, definition)]), ScriptedModel(["ok"]))
+
+
 async def test_a_custom_tool_in_a_namespace_keeps_it() -> None:
     group = {"type": "namespace", "name": "crm", "tools": [NOTE]}
     (item,) = await called(group, FunctionCall("crm__note", {"input": "x"}))

@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from antiphon.agents import Agent, Before, Runnable, Setting, run, workflow
+from antiphon.agents import (
+    Agent,
+    Before,
+    Runnable,
+    Setting,
+    budget,
+    run,
+    turn_told,
+    workflow,
+)
+from antiphon.errors import RunError
 from antiphon.items import (
     AgentCall,
     ApprovalResponse,
@@ -17,7 +27,7 @@ from antiphon.items import (
     ToolCall,
     fold,
 )
-from antiphon.models import FunctionCall, ModelRequest, ScriptedModel, Text, model
+from antiphon.models import FunctionCall, ModelRequest, ScriptedModel, Text, Usage, model
 from antiphon.tools import tool
 
 from .kit import asked, end_of
@@ -82,7 +92,8 @@ def before(events: list[Event]) -> Before:
     kept = Fold()
     for event in events:
         kept.add(event.model_copy(deep=True))
-    return Before(kept, len(events))
+    turns = [turn for event in events if (turn := turn_told(event)) is not None]
+    return Before(kept, len(events), turns)
 
 
 def calls(items: list[Item]) -> list[ToolCall]:
@@ -134,6 +145,33 @@ async def test_a_finished_child_of_a_workflow_is_not_made_again() -> None:
         assert RAN == Counter()
 
 
+async def test_what_was_used_before_counts_wherever_it_breaks_off() -> None:
+    @model("counted")
+    async def counted(request: ModelRequest) -> AsyncGenerator[Any, None]:
+        yield FunctionCall("note", {"text": "a"})
+        yield Usage(100, 50)
+
+    def anew() -> Agent[str]:
+        limits = budget(turns=4)
+        return Agent(name="worker", model=counted, tools=[note], budget=limits)
+
+    async def run_on(setting: Setting) -> list[Event]:
+        request = asked(background=True, max_output_tokens=1000)
+        return [event async for event in anew().serve(request, setting)]
+
+    whole = await run_on(Setting())
+    turns = [at for at, event in enumerate(whole) if turn_told(event) is not None]
+    assert len(turns) == 4
+    for done, cut in enumerate(turns, start=1):
+        rest = await run_on(Setting(before=before(whole[: cut + 1])))
+        end = end_of(rest)
+        assert end.incomplete_details is not None
+        assert end.incomplete_details.reason == "budget_turns"
+        assert end.usage is not None
+        assert end.usage.total_tokens == 600
+        assert sum(turn_told(event) is not None for event in rest) == 4 - done
+
+
 async def test_what_a_person_approved_runs_at_most_once_wherever_it_breaks_off() -> None:
     clerk = Agent(
         name="clerk",
@@ -154,3 +192,29 @@ async def test_what_a_person_approved_runs_at_most_once_wherever_it_breaks_off()
         rest = await told(anew(), Setting(before=before(whole[:cut])), items)
         check_whole([*whole[:cut], *rest])
         assert RAN["x"] == 0  # it may have run before: nobody can know
+
+
+async def test_what_a_person_approved_inside_a_workflow_runs_at_most_once() -> None:
+    def anew(*turns: Any) -> Any:
+        clerk = Agent(name="clerk", model=ScriptedModel([*turns], repeat=True), tools=[send])
+
+        @workflow
+        async def errand(question: str) -> str:
+            """Sends what was asked for."""
+            try:
+                return (await run(clerk, question)).output_text
+            except RunError:
+                return "Nobody knows."
+
+        return errand
+
+    first = await anew([FunctionCall("send", {"text": "x"})]).run("go")
+    word = ApprovalResponse(approval_request_id=first.approvals[0].id or "", approve=True)
+    items = [*first.items, word]
+    whole = await told(anew("done"), Setting(), items)
+    assert RAN["x"] == 1
+    for cut in range(1, len(whole)):
+        RAN.clear()
+        rest = await told(anew("done"), Setting(before=before(whole[:cut])), items)
+        check_whole([*whole[:cut], *rest])
+        assert RAN["x"] == 0

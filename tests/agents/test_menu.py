@@ -1,5 +1,6 @@
 """The menu: which names there are, where they lead, and what cannot be declared."""
 
+import logging
 from typing import Any
 
 import pytest
@@ -89,9 +90,9 @@ async def test_the_model_is_shown_what_is_declared_and_can_be_called(
         ),
         ([{**BUILT_IN, "server_label": "other"}], "tools[0].server_label", "invalid_value"),
         (
-            [{**BUILT_IN, "require_approval": "always"}],
+            [{**BUILT_IN, "require_approval": "sometimes"}],
             "tools[0].require_approval",
-            "unsupported_value",
+            "invalid_value",
         ),
     ],
 )
@@ -117,6 +118,20 @@ async def test_only_what_is_declared_can_be_called() -> None:
     call = response.output[0]
     assert isinstance(call, ToolCall) and call.status == "failed"
     assert call.error == "there is no tool named 'weather'; you may call: time"
+
+
+async def test_tools_that_nobody_runs_are_one_short_line_of_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    unknown = [{"type": f"x{number}\n" + "y" * 10_000} for number in range(50)]
+    group = {"type": "namespace", "name": "n", "description": "", "tools": unknown}
+    with caplog.at_level(logging.WARNING):
+        await play(asked(tools=[{"type": "secret"}, group]), ScriptedModel(["ok"]))
+    (record,) = caplog.records
+    said = record.getMessage()
+    assert "(51)" in said
+    assert "tools[0] 'secret', tools[1].tools[0] 'x0" in said
+    assert (len(said) < 1000, "\n" in said) == (True, False)
 
 
 async def test_a_function_in_a_namespace_is_called_by_its_own_name() -> None:

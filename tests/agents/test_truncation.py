@@ -67,6 +67,23 @@ async def test_the_oldest_go_first_and_the_system_and_the_question_stay() -> Non
     assert len(narrow.read[-1]) <= 4
 
 
+async def test_what_was_written_of_items_that_went_is_forgotten_with_them() -> None:
+    memos: list[dict[int, bytes]] = []
+
+    @model("writing")
+    async def writing(request: ModelRequest) -> AsyncGenerator[Any, None]:
+        memos.append(dict(request.memo))
+        request.memo.update({id(item): b"{}" for item in request.items})
+        if len(request.items) > 4:
+            raise ModelError("maximum context length is 10 tokens", status=400)
+        yield Text("ok")
+
+    request = CreateResponse.model_validate({"input": talk(4), "truncation": "auto"})
+    assert [event async for event in loop(request, model=writing)]
+    assert memos == [{}] * len(memos)  # by `id()`: a new item may have that of one that went
+    assert len(memos) > 1
+
+
 async def test_without_auto_what_is_too_long_fails_as_the_server_says() -> None:
     narrow = Narrow(4)
     response = await run(narrow, talk(4), "disabled")

@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 from pydantic import BaseModel
 
 from antiphon.items import (
+    AgentCall,
     AnnotationAdded,
     ArgumentsDelta,
     ArgumentsDone,
@@ -55,6 +56,7 @@ from antiphon.items import (
     UnknownEvent,
     UrlCitation,
     Usage,
+    around,
     fold,
 )
 
@@ -359,3 +361,26 @@ def test_a_failed_response_keeps_what_was_said_before() -> None:
     )
     assert folded.error == fault
     assert cast("FunctionCall", folded.output[0]).arguments == '{"a'
+
+
+@pytest.mark.parametrize("itself", [True, False])
+def test_a_run_inside_is_folded_once_by_itself_or_else_by_the_run_around_it(itself: bool) -> None:
+    said = Message(id="m", role="assistant", status="in_progress", content=[])
+    inside: list[Event] = [
+        Created(response=Response(id="r")),
+        ItemAdded(output_index=0, item=said),
+        PartAdded(item_id="m", output_index=0, content_index=0, part=OutputText(text="")),
+        TextDelta(item_id="m", output_index=0, content_index=0, delta="Hel"),
+        TextDelta(item_id="m", output_index=0, content_index=0, delta="lo"),
+    ]
+    outer, own = Fold(), Fold()
+    outer.add(Created(response=Response(id="r")))
+    outer.follow(0, own)
+    outer.add(ItemAdded(output_index=0, item=AgentCall(status="in_progress", agent="a")))
+    for event in inside:
+        if itself:
+            own.add(event)
+        outer.add(around(event, "ac", 0))
+    call = outer.output[0]
+    assert isinstance(call, AgentCall)
+    assert [item.text for item in call.output if isinstance(item, Message)] == ["Hello"]

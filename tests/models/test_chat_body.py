@@ -211,6 +211,16 @@ async def test_items_become_messages(
     assert server.asked[1].raw == server.asked[0].raw
 
 
+@pytest.mark.parametrize("arguments", ['{"ci', "", "[1]", '{"a": {"b": 1}'])
+async def test_arguments_that_were_cut_go_out_as_none(
+    arguments: str, server: "Server", reply: "type[Reply]", listen: "Listen"
+) -> None:
+    server.plays(reply([END]))
+    await heard(listen, server, call("c", arguments), FunctionCallOutput(call_id="c", output="x"))
+    (said,) = server.asked[0].body["messages"][0]["tool_calls"]
+    assert said["function"]["arguments"] == "{}"
+
+
 async def test_history_is_written_once(
     server: "Server", reply: "type[Reply]", listen: "Listen"
 ) -> None:
