@@ -1,35 +1,35 @@
 """File search measured: how good its rankings are, and how long they take.
 
     python benchmarks/search.py quality --collection DIR [--embeddings URL --model NAME]
-    python benchmarks/search.py speed --collection DIR --chunks 200000
+    python benchmarks/search.py speed --collection DIR --chunks 200000 [--who ours|lancedb|bm25s]
+    python benchmarks/search.py ingest --collection DIR [--embeddings URL --model NAME]
 
 `DIR` is a collection in BEIR layout (corpus.jsonl, queries.jsonl, qrels/*.tsv). `minilm.py` can
-play the embedding server. Speeds are of passages put together from the collection's sentences,
-with random vectors of 384 numbers: as many, and as common words, as a large store has.
+play the embedding server; `search_peers.py` says who else takes part. Below: `search_speed`.
 """
 
 import argparse
 import asyncio
 import json
 import math
-import random
-import re
-import resource
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from search_peers import Bm25s, Lance, installed
+from search_speed import ME, Ours, load_of, measured, store_of
 
 from antiphon.tools import search as kept
 
-ME = "local"
-WIDTH = 384
-PER_FILE = 50
+WINDOW = 256
+DEEP = 30
+"""Passages of a ranking, of which the first ten files count."""
 
 
 class Collection:
@@ -48,13 +48,25 @@ class Collection:
         each = self.documents[key]
         return f"# {each.get('title', '')}\n\n{each['text']}\n"
 
-    def score(self, ranking: dict[str, list[str]]) -> tuple[float, float]:
-        """nDCG@10 and recall@10, means over the queries that have something relevant."""
+    def fits(self, query: str, key: str) -> bool:
+        """Whether a document is relevant to a query."""
+        return self.relevant.get(query, {}).get(key, 0) > 0
+
+    def score(
+        self, ranking: dict[str, list[str]], wanted: Callable[[int], bool] = lambda at: True
+    ) -> tuple[float, float]:
+        """nDCG@10 and recall@10, means over the queries that have something relevant.
+
+        Args:
+            ranking: Documents of each query, best first.
+            wanted: Which queries count, by their places.
+        """
         gains: list[float] = []
         recalls: list[float] = []
-        for query, grades in self.relevant.items():
+        for at, query in enumerate(self.queries):
+            grades = self.relevant.get(query, {})
             good = {each for each, grade in grades.items() if grade > 0}
-            if not good:
+            if not good or not wanted(at):
                 continue
             listed = ranking[query][:10]
             given = [max(0, grades.get(each, 0)) for each in listed]
@@ -93,36 +105,38 @@ class Corpus:
         yield _Held(self._collection.text(file_id).encode())
 
 
-def store_of(name: str, model: str | None) -> kept.VectorStore:
-    now = int(time.time())
-    return kept.VectorStore(name, ME, name, created_at=now, last_active_at=now, model=model)
-
-
 # --- quality ----------------------------------------------------------------------------------
 
 
+async def read(
+    library: kept.Library, name: str, model: str | None, collection: Collection
+) -> tuple[kept.VectorStore, float]:
+    """A store with all documents, and the seconds that it took to read them."""
+    await library.engine.create(store_of(name, model))
+    files = [kept.Attachment(key, f"{key}.md") for key in collection.documents]
+    began = time.perf_counter()
+    await library.engine.attach(name, files, principal=ME, at=int(time.time()))
+    library.wake()
+    store = await library.settled(name, principal=ME)
+    assert store.counts.completed == len(files), store.counts
+    return store, time.perf_counter() - began
+
+
 async def quality(collection: Collection, url: str | None, model: str) -> None:
-    """Rankings of every query by every ranker, through the whole library."""
-    embedder = kept.HttpEmbedder(model, base_url=url, window=256) if url else None
+    """Rankings of every query by every ranker, through the whole library; others' beside them."""
+    embedder = kept.HttpEmbedder(model, base_url=url, window=WINDOW) if url else None
     with tempfile.TemporaryDirectory() as folder:
         library = kept.Library(Path(folder) / "search.db", embedder=embedder)
         library.read_from(Corpus(collection))
-        for name, pinned in (("words", None), ("both", library.model)):
-            await library.engine.create(store_of(name, pinned))
-            files = [kept.Attachment(key, f"{key}.md") for key in collection.documents]
-            began = time.perf_counter()
-            await library.engine.attach(name, files, principal=ME, at=int(time.time()))
-            library.wake()
-            while (store := await library.engine.store(name, principal=ME)) is not None:
-                if not store.counts.in_progress:
-                    break
-                await asyncio.sleep(0.05)
-            assert store is not None
-            took = time.perf_counter() - began
-            print(f"{name}: {store.counts.completed} files read in {took:.1f} s")
-            if embedder is None:
-                break
+        for name, pinned in {"words": None, "both": library.model}.items():
+            if name == "words" or pinned:
+                await read(library, name, pinned, collection)
+        print(f"{'':22} nDCG@10  recall@10   odd queries  even ones")
         await _rankings(collection, library)
+        await _peers(collection, embedder, Path(folder))
+        if embedder is not None:
+            await _shares(collection, library.engine, embedder)
+        await _odd(collection, library)
         await library.aclose()
 
 
@@ -135,135 +149,187 @@ async def _rankings(collection: Collection, library: kept.Library) -> None:
             ("hybrid (auto)", "both", {}),
             ("hybrid (RRF 1:1)", "both", {"hybrid_search": both}),
         ]
-    print(f"{'':20} nDCG@10  recall@10")
     for name, store, options in rankers:
         ranking: dict[str, list[str]] = {}
+        scored: list[tuple[float, bool]] = []
         for key, query in collection.queries.items():
             found = await library.search(
-                [store], [query], principal=ME, ranking=kept.ranking_of(options), limit=30
+                [store], [query], principal=ME, ranking=kept.ranking_of(options), limit=DEEP
             )
             ranking[key] = list(dict.fromkeys(each.passage.file_id for each in found))
-        gain, recall = collection.score(ranking)
-        print(f"{name:20} {gain:.4f}   {recall:.4f}")
+            scored += [(each.score, collection.fits(key, each.passage.file_id)) for each in found]
+        _show(name, collection, ranking)
+        _scored(scored)
 
 
-# --- speed ------------------------------------------------------------------------------------
+def _show(name: str, collection: Collection, ranking: dict[str, list[str]]) -> None:
+    gain, recall = collection.score(ranking)
+    halves = [collection.score(ranking, partial(_half, rest))[0] for rest in (1, 0)]
+    print(f"{name:22} {gain:.4f}   {recall:.4f}      {halves[0]:.4f}       {halves[1]:.4f}")
 
 
-async def speed(collection: Collection, number: int) -> None:
-    """Ingest of so many passages, then searches with and without filters."""
-    chance = random.Random(1)
-    sentences = [
-        sentence
-        for each in collection.documents.values()
-        for sentence in re.split(r"(?<= \.)\s+", each["text"])
-        if len(sentence) > 40
-    ]
-    rows = np.random.default_rng(1).standard_normal((number, WIDTH), dtype=np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    with tempfile.TemporaryDirectory() as folder:
-        engine = kept.SqliteEngine(Path(folder) / "search.db")
-        await engine.create(store_of("s", "random"))
-        files = [
-            kept.Attachment(f"f{at}", f"f{at}.md", {"pick": at % 100, "n": chance.random()})
-            for at in range(number // PER_FILE)
-        ]
-        await engine.attach("s", files, principal=ME, at=1)
-        texts = [" ".join(chance.choices(sentences, k=4)) for _ in range(number)]
-        print(f"passages: {number:,} of {sum(map(len, texts)) / number:.0f} characters")
-        began, spent = time.perf_counter(), 0.0
-        for at in range(len(files)):
-            job = await engine.claim("t", now=1, until=2)
-            assert job is not None
-            part = slice(at * PER_FILE, (at + 1) * PER_FILE)
-            chunks = [kept.Chunk(text, "", 0, len(text), None, (1, 9)) for text in texts[part]]
-            before = time.perf_counter()
-            await engine.finish(job, chunks, kept.Vectors(rows[part], range(PER_FILE)))
-            spent += time.perf_counter() - before
-        took = time.perf_counter() - began
-        print(f"ingest: {number / took:,.0f} passages/s, {number / spent:,.0f} written/s")
-        del texts
-        print(f"on disk: {_size(folder) / 1e6:,.0f} MB")
-        await _searches(engine, list(collection.queries.values())[::4], rows)
-        await engine.aclose()
+def _scored(scored: list[tuple[float, bool]]) -> None:
+    """How often a passage of a score is relevant, over all queries."""
+    shown: list[str] = []
+    for least in range(10):
+        fits = [fits for score, fits in scored if least <= min(score, 0.999) * 10 < least + 1]
+        if len(fits) >= 20:
+            shown.append(f"0.{least}: {sum(fits) / len(fits):.2f}")
+    print("    relevant, by score:", "  ".join(shown))
 
 
-def _size(folder: str) -> int:
-    return sum(path.stat().st_size for path in Path(folder).iterdir())
+def _half(rest: int, at: int) -> bool:
+    return at % 2 == rest
 
 
-async def _searches(engine: kept.SqliteEngine, queries: list[str], rows: Any) -> None:
-    one = kept.filter_of({"type": "eq", "key": "pick", "value": 7})
-    forty = kept.filter_of({"type": "lt", "key": "pick", "value": 40})
-    chance = np.random.default_rng(2)
-    vectors = chance.normal(size=(len(queries), WIDTH)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    kinds: list[tuple[str, bool, Any, range]] = [
-        ("words", False, None, range(100)),
-        ("hybrid", True, None, range(100)),
-        ("hybrid, 1%", True, one, range(7, 8)),
-        ("hybrid, 40%", True, forty, range(40)),
-    ]
-    print(f"{'':14} p50 ms   p95 ms   of CPU p50   p95   recall@10 of vectors")
-    for name, near, wanted, picks in kinds:
-        took: list[float] = []
-        spent: list[float] = []
-        recalls: list[float] = []
-        for at, text in enumerate([*queries[:5], *queries]):  # the first warm it up
-            vector = vectors[at % len(queries)]
-            query = kept.Query(text, vector if near else None, wanted)
-            began, before = time.perf_counter(), time.process_time()
-            given = await engine.candidates("s", query)
-            await engine.passages([each.key for each in given.found[:10]])
-            if at >= 5:
-                took.append((time.perf_counter() - began) * 1e3)
-                spent.append((time.process_time() - before) * 1e3)
-            if near and at % 10 == 0:
-                recalls.append(_recall(given, rows, vector, picks))
-        recall = f"{min(recalls):.2f}" if recalls else ""
-        shown = [f"{_at(each, share):8.1f}" for each in (took, spent) for share in (0.5, 0.95)]
-        print(f"{name:12} {' '.join(shown)}   {recall}")
-    own = rows.nbytes / 2**20
-    print(
-        f"memory: {_memory() - own:,.0f} MiB, without the benchmark's own {own:,.0f} MiB of vectors"
+async def _peers(collection: Collection, embedder: kept.HttpEmbedder | None, folder: Path) -> None:
+    """The others, each with whole documents, and with our vectors of them."""
+    keys = list(collection.documents)
+    texts = [collection.text(key) for key in keys]
+
+    def show(name: str, find: Callable[[str, str], Iterable[int]]) -> None:
+        ranked = {key: [keys[at] for at in find(key, q)] for key, q in collection.queries.items()}
+        _show(name, collection, ranked)
+
+    if installed("bm25s"):
+        other = Bm25s(folder)
+        other.take(texts)
+        show("bm25s", lambda key, query: other.find(query, None))
+    if embedder is None or not installed("lancedb"):
+        return
+    lance = Lance(folder)
+    lance.take(
+        texts, await embedder.passages([text[: WINDOW * 4] for text in texts]), [0] * len(keys)
     )
+    near = {key: await embedder.query(query) for key, query in collection.queries.items()}
+    show("LanceDB, words", lambda key, query: lance.find(query, None))
+    show("LanceDB, vectors", lambda key, query: lance.nearest(near[key], 10))
+    show("LanceDB, hybrid", lambda key, query: lance.find(query, near[key]))
 
 
-def _memory() -> float:
-    """MiB of this process that are no mapped files; where there is no /proc, of its peak."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return int(status.read_text().partition("RssAnon:")[2].split()[0]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+async def _shares(collection: Collection, engine: kept.Engine, embedder: kept.HttpEmbedder) -> None:
+    """The vectors' share of the fused score, chosen on one half of the queries, on the other."""
+    shares = [round(at * 0.05, 2) for at in range(21)]
+    rankings: dict[float, dict[str, list[str]]] = {share: {} for share in shares}
+    for key, query in collection.queries.items():
+        given = await engine.candidates("both", kept.Query(query, await embedder.query(query)))
+        found = given.found
+        passages = await engine.passages([each.key for each in found])
+        near = np.asarray([max(0.0, each.cosine or 0.0) for each in found])
+        said = 1 - 4.0 ** -(np.asarray([each.words or 0.0 for each in found]) / given.weight)
+        for share in shares:
+            fused = share * near + (1 - share) * said
+            order = [passages[found[int(at)].key].file_id for at in np.argsort(-fused)[:DEEP]]
+            rankings[share][key] = list(dict.fromkeys(order))
+    for rest, name in ((1, "odd"), (0, "even")):
+        own = {
+            share: collection.score(rankings[share], partial(_half, rest))[0] for share in shares
+        }
+        best = max(own, key=own.__getitem__)
+        held = collection.score(rankings[best], partial(_half, 1 - rest))[0]
+        ours = collection.score(rankings[0.55], partial(_half, 1 - rest))[0]
+        print(
+            f"share chosen on {name} queries: {best} ({own[best]:.4f}); on the others"
+            f" {held:.4f}, 0.55 has {ours:.4f}"
+        )
 
 
-def _at(given: list[float], share: float) -> float:
-    return sorted(given)[int(len(given) * share)]
+async def _odd(collection: Collection, library: kept.Library) -> None:
+    """Signs that are syntax somewhere change neither rankings nor make errors."""
+    shapes = "what's {}?", '"{}', "({}) AND NOT", "+{} -", "text:{}*", "^{} {{[", "'{}'; --", "{}\\"
+    errors = 0
+    for at, query in enumerate(collection.queries.values()):
+        asked = shapes[at % len(shapes)].format(query.replace(" ", " ' ", 1))
+        try:
+            found = await library.search(["words"], [asked], principal=ME)
+            errors += not found
+        except Exception as error:
+            errors += 1
+            print(f"{asked!r}: {error!r}")
+    print(f"queries full of signs: {len(collection.queries)}, errors or empty answers: {errors}")
 
 
-def _recall(given: kept.Candidates, rows: Any, vector: Any, picks: range) -> float:
-    """How many of the ten nearest that pass are among what was found."""
-    near = rows @ vector
-    order = [at for at in np.argsort(-near)[:4000] if int(at) // PER_FILE % 100 in picks]
-    found = sorted((each.cosine or -1 for each in given.found if each.by_vector), reverse=True)
-    best = [float(near[at]) for at in order[:10]]
-    return sum(abs(one - other) < 1e-4 for one, other in zip(found, best, strict=False)) / 10
+# --- ingest -----------------------------------------------------------------------------------
+
+
+class Noting:
+    """An embedder that keeps what it was asked for.
+
+    Args:
+        embedder: What it asks; None for one that takes 5 ms a call and 5 ms a text, on no core.
+    """
+
+    passage_prefix = ""
+    window = WINDOW
+
+    def __init__(self, embedder: kept.HttpEmbedder | None) -> None:
+        self.asked: list[str] = []
+        self.model = "paced" if embedder is None else embedder.model
+        self._embedder = embedder
+        self._turn = asyncio.Lock()
+
+    async def passages(self, texts: Sequence[str]) -> Any:
+        """A row for each text."""
+        self.asked += texts
+        if self._embedder is not None:
+            return await self._embedder.passages(texts)
+        for at in range(0, len(texts), 64):
+            async with self._turn:
+                await asyncio.sleep(0.005 * (1 + len(texts[at : at + 64])))
+        return np.full((len(texts), 384), 384**-0.5, np.float32)
+
+    async def query(self, text: str) -> Any:
+        """The vector of a query."""
+        return (await self.passages([text]))[0]
+
+    async def aclose(self) -> None:
+        """Give back connections."""
+        if self._embedder is not None:
+            await self._embedder.aclose()
+
+
+async def ingest(collection: Collection, url: str | None, model: str) -> None:
+    """Files a second through the whole library; with vectors, beside the embedder's own rate."""
+    own = kept.HttpEmbedder(model, base_url=url, window=WINDOW) if url else None
+    for embedder in (None, Noting(own)):
+        with tempfile.TemporaryDirectory() as folder:
+            library = kept.Library(Path(folder) / "search.db", embedder=embedder)
+            library.read_from(Corpus(collection))
+            before = time.process_time()
+            store, took = await read(library, "s", library.model, collection)
+            spent = time.process_time() - before
+            number = store.counts.completed
+            print(f"{number} files in {took:.1f} s, {spent:.1f} of CPU here: {number / took:.0f}/s")
+            if embedder is not None:
+                texts, embedder.asked = embedder.asked, []
+                began = time.perf_counter()
+                await embedder.passages(texts)
+                alone = time.perf_counter() - began
+                print(f"the embedder alone: {len(texts)} texts in {alone:.1f} s,", end=" ")
+                print(f"{alone / took:.2f} of that")
+            await library.aclose()
 
 
 def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["quality", "speed"])
+    parser.add_argument("what", choices=["quality", "speed", "ingest"])
     parser.add_argument("--collection", type=Path, required=True)
-    parser.add_argument("--embeddings", help="base URL, up to /v1")
+    parser.add_argument("--embeddings", help="base URL, up to /v1; ingest has a stand-in")
     parser.add_argument("--model", default="all-MiniLM-L6-v2")
     parser.add_argument("--chunks", type=int, default=10_000)
+    parser.add_argument("--who", choices=["ours", "lancedb", "bm25s"], default="ours")
     asked = parser.parse_args()
     collection = Collection(asked.collection)
-    if asked.what == "quality":
-        asyncio.run(quality(collection, asked.embeddings, asked.model))
+    if asked.what == "speed":
+        if asked.who == "ours" or installed(asked.who):
+            make = {"ours": Ours, "lancedb": Lance, "bm25s": Bm25s}[asked.who]
+            texts = (each["text"] for each in collection.documents.values())
+            load = load_of(texts, list(collection.queries.values()), asked.chunks)
+            measured(asked.who, make, load)
     else:
-        asyncio.run(speed(collection, asked.chunks))
+        how = quality if asked.what == "quality" else ingest
+        asyncio.run(how(collection, asked.embeddings, asked.model))
     sys.stdout.flush()
 
 

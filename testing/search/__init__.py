@@ -141,6 +141,18 @@ async def _gives_a_lost_file_to_another(engine: kept.Engine) -> None:
     assert list(await texts_of(engine, kept.Query("from"))) == ["from two"]
 
 
+async def _takes_a_claim_back(engine: kept.Engine) -> None:
+    await engine.create(store_of())
+    await engine.attach("vs_a", [file_of("x")], principal=OWNER, at=NOW)
+    first = await claimed(engine, "one")
+    await engine.release(first)
+    assert not await engine.renew(first, until=NOW + 90), "expected a claim given back to be lost"
+    second = await claimed(engine, "two")
+    assert second.attempts == 1, f"expected what was given back not to count, got {second}"
+    await engine.release(first)
+    assert await engine.renew(second, until=NOW + 90), "expected another's claim to stay"
+
+
 async def _forgets_what_is_detached(engine: kept.Engine) -> None:
     await filled(engine, {"x": ["apple pie"], "y": ["apple tree"]})
     assert await engine.detach("vs_a", "file-x", principal=OWNER)
@@ -152,6 +164,16 @@ async def _forgets_what_is_detached(engine: kept.Engine) -> None:
     job = await claimed(engine)
     assert await engine.detach("vs_a", "file-z", principal=OWNER)
     assert not await engine.finish(job, [chunk_of("apple")], None), "expected it to be unwanted"
+
+
+async def _forgets_a_file_everywhere(engine: kept.Engine) -> None:
+    await filled(engine, {"x": ["apple pie"], "y": ["apple tree"]})
+    await filled(engine, {"x": ["apple juice"]}, name="b")
+    assert await engine.forget("file-x", principal="eve") == 0
+    assert await engine.forget("file-x", principal=OWNER) == 2
+    assert await engine.forget("file-x", principal=OWNER) == 0
+    assert list(await texts_of(engine, kept.Query("apple"))) == ["apple tree"]
+    assert await texts_of(engine, kept.Query("apple"), "b") == {}
 
 
 async def _reads_a_file_anew(engine: kept.Engine) -> None:
@@ -195,6 +217,40 @@ async def _removes_stores(engine: kept.Engine) -> None:
     assert list(await texts_of(engine, kept.Query("apple"), "b")) == ["apple"]
 
 
+async def _gives_back_the_room_of_what_is_gone(engine: kept.Engine) -> None:
+    apples = {f"x{at}": ["apple"] * 3 for at in range(5)}
+    await engine.create(store_of("young", days=2))
+    await filled(engine, apples, name="left")
+    await filled(engine, {"y": ["apple"]}, name="stays")
+    await engine.attach("vs_young", [file_of("z")], principal=OWNER, at=NOW)
+    waits = await claimed(engine)
+    assert await engine.remove("vs_left", principal=OWNER)
+    await _purged(engine, NOW + 2 * DAY - 1)
+    young = await engine.store("vs_young", principal=OWNER)
+    assert young is not None and young.counts.total == 1, "expected it to be there still"
+    assert await engine.renew(waits, until=NOW + 60)
+    await _purged(engine, NOW + 2 * DAY)
+    assert not await engine.renew(waits, until=NOW + 60), "expected it to be unwanted"
+    assert not await engine.finish(waits, [chunk_of("apple")], None)
+    await engine.touch(["vs_young"], NOW + 3 * DAY)
+    young = await engine.change("vs_young", kept.StoreChange(expires_days=9), principal=OWNER)
+    assert young is not None and young.counts == kept.Counts() and young.usage_bytes == 0
+    assert young.expired(NOW + 3 * DAY), "expected what has expired to stay so"
+    assert await engine.files("vs_young", kept.Paging(), principal=OWNER) == kept.Page([], False)
+    assert await engine.attach("vs_young", [file_of("w")], principal=OWNER, at=NOW) is None
+    assert (await engine.candidates("vs_young", kept.Query("apple"))).found == []
+    assert await engine.remove("vs_young", principal=OWNER)
+    await _purged(engine, NOW + 2 * DAY)
+    assert list(await texts_of(engine, kept.Query("apple"), "stays")) == ["apple"]
+
+
+async def _purged(engine: kept.Engine, now: float) -> None:
+    for _ in range(1_000):
+        if not await engine.purge(now):
+            return
+    raise AssertionError("expected purging to come to an end")
+
+
 async def _takes_many_at_once(engine: kept.Engine) -> None:
     await engine.create(store_of())
     names = [f"n{number}" for number in range(24)]
@@ -234,10 +290,13 @@ KEEPING: Sequence[Callable[[kept.Engine], Awaitable[None]]] = (
     _lists_in_pages,
     _reads_files_in_their_order,
     _gives_a_lost_file_to_another,
+    _takes_a_claim_back,
     _forgets_what_is_detached,
+    _forgets_a_file_everywhere,
     _reads_a_file_anew,
     _cancels_batches,
     _removes_stores,
+    _gives_back_the_room_of_what_is_gone,
     _takes_many_at_once,
     _remembers_vectors,
 )

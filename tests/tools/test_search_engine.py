@@ -66,7 +66,7 @@ async def test_a_file_of_a_later_version_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "search.db") as rows:
         rows.execute("PRAGMA user_version = 99")
     rows.close()
-    with pytest.raises(ConfigurationError, match="version 2, got 99"):
+    with pytest.raises(ConfigurationError, match="version 3, got 99"):
         kept.SqliteEngine(tmp_path / "search.db")
 
 

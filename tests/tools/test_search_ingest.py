@@ -213,6 +213,20 @@ async def test_texts_of_many_files_go_out_together_and_a_bad_one_fails_its_own_f
     await library.aclose()
 
 
+async def test_a_library_that_rested_in_the_middle_of_a_call_reads_on_when_it_wakes() -> None:
+    slow = Slow()
+    library = kept.Library(embedder=slow, clock=lambda: float(START))
+    await waiting(library, Files(), [f"Number {at}" for at in range(5)])
+    with anyio.fail_after(PATIENCE):
+        while not slow.calls:
+            await anyio.lowlevel.checkpoint()
+    await library.rest()
+    slow.go.set()
+    library.wake()
+    assert (await settled(library)).counts == kept.Counts(completed=5)
+    await library.aclose()
+
+
 async def test_a_library_that_is_closed_gives_its_files_to_the_next_at_once(
     tmp_path: Path,
 ) -> None:

@@ -190,6 +190,7 @@ async def test_a_file_of_the_first_version_is_taken_over(tmp_path: Path) -> None
             "DROP TABLE gone",
             "DROP INDEX stores_expiring",
             "ALTER TABLE stores DROP COLUMN ended",
+            "ALTER TABLE files DROP COLUMN source",
             "PRAGMA user_version = 1",
         ):
             rows.execute(statement)

@@ -19,6 +19,7 @@ from .engine import (
     Vectors as Vectors,
 )
 from .filters import Filter as Filter, filter_of as filter_of, matches as matches
+from .folder import walk as walk
 from .ingest import Source as Source
 from .library import Found as Found, Library as Library, no_store as no_store
 from .rank import Ranking as Ranking, ranked as ranked, ranking_of as ranking_of

@@ -201,6 +201,10 @@ class Engine(Protocol):
         """Take a file out of a store, and out of the queue."""
         ...
 
+    async def forget(self, file_id: str, *, principal: str) -> int:
+        """Take a file out of every store of this principal; out of how many it was."""
+        ...
+
     async def batch(self, store_id: str, batch_id: str, *, principal: str) -> Batch | None:
         """A batch with its counts."""
         ...
@@ -211,12 +215,34 @@ class Engine(Protocol):
 
     # --- the queue ---
 
-    async def claim(self, token: str, *, now: float, until: float) -> Job | None:
-        """The oldest file that waits and that nobody has a claim on at this time."""
+    async def claim(
+        self,
+        token: str,
+        *,
+        now: float,
+        until: float,
+        sources: Sequence[str] | None = None,
+        models: Sequence[str] | None = None,
+    ) -> Job | None:
+        """The oldest file that waits and that nobody has a claim on at this time.
+
+        Args:
+            token: Whose claim it is to be.
+            now: Seconds since 1970.
+            until: When the claim runs out.
+            sources: Names of the sources that are here; files of others are left. None: any.
+            models: The embedding models that are here. A file of another's store is left as long
+                as a claim takes, and as long as a file of that model is being read; then nobody
+                has the model. None: any.
+        """
         ...
 
     async def renew(self, job: Job, *, until: float) -> bool:
         """Hold on to a claim; False where it was lost, or the file is no longer wanted."""
+        ...
+
+    async def release(self, job: Job) -> None:
+        """Give a claim back, as if there had been none: whoever held it ends in good order."""
         ...
 
     async def finish(self, job: Job, chunks: Sequence[Chunk], vectors: Vectors | None) -> bool:
@@ -245,6 +271,16 @@ class Engine(Protocol):
 
     async def remember(self, vectors: Mapping[bytes, bytes]) -> None:
         """Remember these; the oldest may be forgotten."""
+        ...
+
+    # --- what is gone ---
+
+    async def purge(self, now: float) -> bool:
+        """Give back some of the room of stores that were removed, or have expired at this time.
+
+        A store that has expired is empty from then on, and stays expired. A call takes
+        milliseconds and keeps nobody from writing for longer; whether there may be more to do.
+        """
         ...
 
     async def aclose(self) -> None:

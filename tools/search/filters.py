@@ -17,6 +17,8 @@ Comparison: TypeAlias = Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin
 MOST_NODES: Final = 200
 MOST_VALUES: Final = 1_000
 DEEPEST: Final = 10
+LARGEST: Final = 2**53
+"""The largest number that an attribute may be: beyond it, whole numbers are not told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,8 @@ def _values(kind: Comparison, value: object, param: str) -> tuple[Value, ...]:
     for one in listed:
         if not isinstance(one, str | bool | int | float):
             raise _wrong(param, "a string, a number or a boolean", one)
+        if not isinstance(one, str) and not -LARGEST <= one <= LARGEST:
+            raise _wrong(param, "a number of at most 2**53", "a larger one")
         if isinstance(one, bool) and kind in ("gt", "gte", "lt", "lte"):
             raise _wrong(param, f"a number or a string for {kind}", one)
     return tuple(cast("list[Value]", listed))

@@ -5,16 +5,15 @@ when this one's claim has run out. Above: `library`. Below: `engine`, `readers`,
 """
 
 import asyncio
-import hashlib
 import logging
 import os
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import Context
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import anyio
 from anyio import to_thread
@@ -22,17 +21,25 @@ from anyio import to_thread
 from antiphon.items import Clock
 
 from .embed import Embedder, EmbedderError
+from .embedding import Embedding
 from .engine import Engine, Job, Vectors
 from .reader.chunks import Chunk
 from .reader.document import Unreadable
 from .readers import Readers
-from .store import Fault, FaultCode
+from .store import Attachment, Fault, FaultCode
 from .windows import windows
 
 log: logging.Logger = logging.getLogger("antiphon.tools")
 
 _ATTEMPTS: Final = 3
 """Processes that may die over one file."""
+
+
+_FILES_AHEAD: Final = 256
+_PASSAGES_AHEAD: Final = 4_000
+"""What may have been read and is not kept yet, so that embedders are asked for much at once."""
+_PAUSE: Final = 0.02
+"""Seconds between two bits of what is given back, in which others write."""
 
 
 class SourceFile(Protocol):
@@ -50,8 +57,40 @@ class Source(Protocol):
     def open(
         self, file_id: str, *, principal: str
     ) -> AbstractAsyncContextManager[SourceFile | None]:
-        """The file's content; None where it is absent or another's."""
+        """The file's content; None where it is absent or another's.
+
+        Of a file that was attached with a place (see `Attachment.source`), that is asked for.
+        """
         ...
+
+
+class Sources:
+    """The sources that are here, by their names; several may have one, and files of their own."""
+
+    def __init__(self) -> None:
+        self._named: list[tuple[str, Source]] = []
+
+    @property
+    def names(self) -> list[str]:
+        """Their names."""
+        return list(dict(self._named))
+
+    def add(self, source: Source, name: str) -> None:
+        """One more; the same twice is one."""
+        if (name, source) not in self._named:
+            self._named.append((name, source))
+
+    @asynccontextmanager
+    async def open(self, file: Attachment, *, principal: str) -> AsyncGenerator[SourceFile | None]:
+        """A file's content, of the first source that has it."""
+        name, _, place = file.source.partition(":")
+        for known, source in self._named:
+            if known == name:
+                async with source.open(place or file.file_id, principal=principal) as content:
+                    if content is not None:
+                        yield content
+                        return
+        yield None
 
 
 class Ingest:
@@ -61,7 +100,7 @@ class Ingest:
         engine: Keeps them.
         readers: Read them.
         embedder: Makes vectors; None where stores are searched by words alone.
-        source: Has their content.
+        sources: Have their content; what only others have is left to others.
         clock: Seconds since 1970.
         workers: Files that are read at the same time.
         lease: Seconds for which a file belongs to a process that says nothing more.
@@ -75,7 +114,7 @@ class Ingest:
         engine: Engine,
         readers: Readers,
         embedder: Embedder | None,
-        source: Source,
+        sources: Sources,
         *,
         clock: Clock,
         workers: int = 2,
@@ -83,60 +122,99 @@ class Ingest:
     ) -> None:
         self._engine = engine
         self._readers = readers
-        self._embedder = embedder
-        self._source = source
+        self._model = None if embedder is None else embedder.model
+        self._window = 0 if embedder is None else embedder.window
+        self._embedding = None if embedder is None else Embedding(engine, embedder)
+        self._sources = sources
         self._clock = clock
         self._workers = workers
         self._lease = lease
         self._token = secrets.token_hex(8)
         self._running: list[asyncio.Task[None]] = []
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._passages = 0
+        self._writing = anyio.Lock()
         self._news = asyncio.Event()
         self.done: asyncio.Event = asyncio.Event()
 
     def wake(self) -> None:
         """There may be something to read. Begins the work, the first time."""
         self._news.set()
-        if not self._running:
+        if all(task.done() for task in self._running):  # none, or those of another event loop
             # Not in the context of the request that happens to be the first one.
-            self._running = [
-                asyncio.create_task(self._work(), context=Context()) for _ in range(self._workers)
-            ]
+            work = [*(self._work() for _ in range(self._workers)), self._tidy()]
+            self._running = [asyncio.create_task(each, context=Context()) for each in work]
 
     async def aclose(self) -> None:
         """Let go: what was begun is read by the next process that looks."""
-        running, self._running = self._running, []
+        running, self._running = [*self._running, *self._jobs], []
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        if self._embedding is not None:
+            await self._embedding.aclose()
         await self._readers.aclose()
 
     async def _work(self) -> None:
         while True:
             self._news.clear()
             try:
-                while await self.one():
-                    done, self.done = self.done, asyncio.Event()
-                    done.set()
+                while await self._one():
+                    pass
             except Exception:
                 log.exception("files that wait could not be read; trying again")
             with anyio.move_on_after(self._lease / 2):  # or another process left one behind
                 await self._news.wait()
 
-    async def one(self) -> bool:
-        """Read the next file that waits; False where none does."""
+    async def _tidy(self) -> None:
+        """Give back the room of stores that were removed or have expired, beside all other work."""
+        while True:
+            more = False
+            try:
+                more = await self._engine.purge(self._clock())
+            except Exception:
+                log.exception("what is gone could not be given back; trying again")
+            await anyio.sleep(_PAUSE if more else self._lease / 2)
+
+    async def _one(self) -> bool:
+        """Read the next file that waits; False where none does. What then has to be done to it is
+        done while the next one is read.
+        """
         now = self._clock()
         token = f"{self._token}:{secrets.token_hex(4)}"
-        job = await self._engine.claim(token, now=now, until=now + self._lease)
+        job = await self._engine.claim(
+            token,
+            now=now,
+            until=now + self._lease,
+            sources=self._sources.names,
+            models=[] if self._model is None else [self._model],
+        )
         if job is None:
             return False
-        if job.attempts > _ATTEMPTS:
-            await self._fail(job, "server_error", f"{_ATTEMPTS} processes died over this file")
-            return True
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._hold, job, group.cancel_scope)
-            await self._ingest(job)
-            group.cancel_scope.cancel()
+        read = asyncio.Event()
+        task = asyncio.create_task(self._whole(job, read))
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
+        await read.wait()
         return True
+
+    async def _whole(self, job: Job, read: asyncio.Event) -> None:
+        """All that is done to one file; `read` is set when the next one may be read."""
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._hold, job, group.cancel_scope)
+                await self._ingest(job, read)
+                group.cancel_scope.cancel()
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True):
+                await self._engine.release(job)
+            raise
+        except Exception:
+            log.exception("file %s: what became of it could not be kept", job.attachment.file_id)
+        finally:
+            read.set()
+            done, self.done = self.done, asyncio.Event()
+            done.set()
 
     async def _hold(self, job: Job, scope: anyio.CancelScope) -> None:
         """Keep the claim while the file is read; stop reading where nobody wants it any more."""
@@ -145,14 +223,29 @@ class Ingest:
             if not await self._engine.renew(job, until=self._clock() + self._lease):
                 scope.cancel()
 
-    async def _ingest(self, job: Job) -> None:
+    async def _ingest(self, job: Job, read: asyncio.Event) -> None:
+        if job.attempts > _ATTEMPTS:
+            await self._fail(job, "server_error", f"{_ATTEMPTS} processes died over this file")
+            return
         try:
+            if job.model not in (None, self._model):
+                raise EmbedderError(
+                    f"this store has vectors of the embedding model {job.model!r}, which is not"
+                    " configured here: configure it, or make a new vector store"
+                )
             chunks = await self._read(job)
             if chunks is None:
                 await self._fail(job, "invalid_file", "the file is not there any more")
                 return
-            vectors = await self._embedded(job, chunks)
-            await self._engine.finish(job, chunks, vectors)
+            self._passages += len(chunks)
+            try:
+                if len(self._jobs) <= _FILES_AHEAD and self._passages <= _PASSAGES_AHEAD:
+                    read.set()
+                vectors = await self._embedded(job, chunks)
+                async with self._writing:  # no more threads than can do something
+                    await self._engine.finish(job, chunks, vectors)
+            finally:
+                self._passages -= len(chunks)
         except Unreadable as error:
             code: FaultCode = "invalid_file"
             if error.code == "unsupported_file":
@@ -171,8 +264,7 @@ class Ingest:
     async def _read(self, job: Job) -> list[Chunk] | None:
         """The file's passages; None where it is gone. Its reader gets a copy, at its own pace."""
         asked = job.attachment
-        opened = self._source.open(asked.file_id, principal=job.principal)
-        async with opened as content:
+        async with self._sources.open(asked, principal=job.principal) as content:
             if content is None:
                 return None
             descriptor, named = tempfile.mkstemp(prefix="antiphon-read-")
@@ -188,32 +280,7 @@ class Ingest:
 
     async def _embedded(self, job: Job, chunks: Sequence[Chunk]) -> Vectors | None:
         """Vectors of all passages; those of texts seen before are remembered."""
-        if job.model is None or not chunks:
+        if job.model is None or self._embedding is None or not chunks:
             return None
-        if self._embedder is None or self._embedder.model != job.model:
-            raise EmbedderError(
-                f"this store has vectors of the embedding model {job.model!r}, which is not"
-                " configured here: configure it, or make a new vector store"
-            )
-        import numpy as np
-
-        texts, places = windows(chunks, self._embedder.window)
-        keys = [_key(self._embedder, text) for text in texts]
-        known = dict(await self._engine.recall(list(dict.fromkeys(keys))))
-        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-        if new:
-            rows = await self._embedder.passages(list(new.values()))
-            made = {key: _bytes(row) for key, row in zip(new, rows, strict=True)}
-            await self._engine.remember(made)
-            known.update(made)
-        joined = b"".join(known[key] for key in keys)
-        return Vectors(np.frombuffer(joined, "<f4").reshape(len(keys), -1), places)
-
-
-def _key(embedder: Embedder, text: str) -> bytes:
-    told = f"{embedder.model}\0{embedder.passage_prefix}\0{text}"
-    return hashlib.sha256(told.encode("utf-8", "replace")).digest()
-
-
-def _bytes(row: Any) -> bytes:
-    return row.astype("<f4", copy=False).tobytes()
+        texts, places = windows(chunks, self._window)
+        return Vectors(await self._embedding.vectors(texts), places)

@@ -19,7 +19,7 @@ from antiphon.items import Clock, now
 from .embed import Embedder, EmbedderError, need_numpy
 from .engine import Candidates, Engine, Matrix, Passage, Query
 from .filters import Filter
-from .ingest import Ingest, Source
+from .ingest import Ingest, Source, Sources
 from .rank import Ranking, ranked
 from .readers import Readers
 from .sqlite import SqliteEngine
@@ -85,6 +85,7 @@ class Library:
         self._readers = readers or Readers()
         self._workers = workers
         self._lease = lease
+        self._sources = Sources()
         self._ingest: Ingest | None = None
 
     @property
@@ -92,13 +93,26 @@ class Library:
         """The embedding model of stores that are made now; None: words alone."""
         return None if self._embedder is None else self._embedder.model
 
-    def read_from(self, source: Source) -> None:
-        """Where the content of files comes from; named once, before anything is attached."""
-        self._ingest = Ingest(
+    @property
+    def lasting(self) -> bool:
+        """Whether what it holds outlives it, so that another process may have left some unread."""
+        return self._cleanup is None
+
+    def read_from(self, source: Source, *, name: str = "") -> None:
+        """Where the content of files comes from; of several sources each has files of its own.
+        Named before anything is attached.
+
+        Args:
+            source: Has the content.
+            name: Which files it has: those that were attached with this name as their `source`,
+                by whichever process. One that it does not know then has failed.
+        """
+        self._sources.add(source, name)
+        self._ingest = self._ingest or Ingest(
             self.engine,
             self._readers,
             self._embedder,
-            source,
+            self._sources,
             clock=self.clock,
             workers=self._workers,
             lease=self._lease,
@@ -108,6 +122,15 @@ class Library:
         """Read what waits, also what another process left behind. Needs a running event loop."""
         if self._ingest is not None:
             self._ingest.wake()
+
+    async def forget(self, file_id: str, *, principal: str) -> None:
+        """A file was deleted: take it out of all stores of its principal."""
+        await self.engine.forget(file_id, principal=principal)
+
+    async def rest(self) -> None:
+        """End what goes on beside calls, until the next `wake`: before another event loop."""
+        if self._ingest is not None:
+            await self._ingest.aclose()
 
     async def settled(self, store_id: str, *, principal: str) -> VectorStore:
         """Wait until every file of a store has been read, or could not be; the store then.

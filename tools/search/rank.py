@@ -1,8 +1,10 @@
 """Ranking: what both searches found, put into one order, with scores from 0 to 1.
 
 A score is absolute: it does not depend on what else was found, but on how much of the query's
-weight the best passage has (by words) or how near it is (by vectors). So a threshold means the same
-for every query, and the results of several queries and stores can be merged by their scores.
+weight the passage has (by words) and how near it is (by vectors). So a threshold means the same for
+every query, and the results of several queries and stores can be merged by their scores. How often
+a passage of a score is relevant is measured (benchmarks/README.md). Ranks alone are no scores:
+`hybrid_search` weights make what is first high, whatever it is.
 
 Above: `library`. Below: `engine`. Source of the options: OpenAI's file search tool.
 """
@@ -18,7 +20,7 @@ from .engine import Candidate, Candidates
 
 Ranker: TypeAlias = Literal["auto", "default-2024-11-15", "none"]
 
-_SHARE: Final = 0.75
+_SHARE: Final = 0.55
 """Of the vectors in the fused score; measured (benchmarks/search.py)."""
 _FLAT: Final = 60
 """k of reciprocal rank fusion."""
@@ -97,7 +99,7 @@ def ranked(given: Candidates, ranking: Ranking) -> list[tuple[int, float]]:
     elif ranking.ranker == "none":
         scores = {each.key: nearness(each.cosine) for each in found if each.by_vector}
     else:
-        scores = _fused(found, given.weight)
+        scores = {each.key: fused(each, given.weight) for each in found}
     kept = [(key, score) for key, score in scores.items() if score >= ranking.threshold]
     return sorted(kept, key=lambda each: (-each[1], each[0]))
 
@@ -116,19 +118,10 @@ def nearness(cosine: float | None) -> float:
     return 0.0 if cosine is None else min(1.0, max(0.0, cosine))
 
 
-def _fused(found: list[Candidate], weight: float) -> dict[int, float]:
-    """A convex combination, in the order that it gives, as high as the best of the evidence."""
-    cosines = [each.cosine for each in found if each.cosine is not None]
-    most_near = max(cosines, default=0.0)
-    most_words = max((each.words or 0.0 for each in found), default=0.0)
-    anchor = max(nearness(most_near), coverage(most_words, weight))
-    share = _SHARE if most_words > 0 else 1.0
-    scores: dict[int, float] = {}
-    for each in found:
-        near = 0.0 if each.cosine is None else (each.cosine + 1) / (most_near + 1)
-        said = (each.words or 0.0) / most_words if most_words > 0 else 0.0
-        scores[each.key] = anchor * (share * near + (1 - share) * said)
-    return scores
+def fused(found: Candidate, weight: float) -> float:
+    """Both together; its nearness alone where no word of the query is anywhere."""
+    share = _SHARE if weight > 0 else 1.0
+    return share * nearness(found.cosine) + (1 - share) * coverage(found.words, weight)
 
 
 def _by_ranks(found: list[Candidate], weights: Weights) -> dict[int, float]:

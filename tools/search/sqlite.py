@@ -11,11 +11,11 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from anyio import to_thread
 
-from . import sqlite_files, sqlite_queue, sqlite_stores
+from . import sqlite_files, sqlite_purge, sqlite_queue, sqlite_stores
 from .engine import Candidate, Candidates, Job, Passage, Query, Vectors
 from .reader.chunks import Chunk
 from .sqlite_base import Base
-from .sqlite_find import Frequencies, by_words, files
+from .sqlite_find import WordSearch, files
 from .store import (
     Attachment,
     Attributes,
@@ -33,6 +33,8 @@ from .vectors import Memory, StoreVectors
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_BIT: Final = 500
+"""Passages of what is gone that are removed at once, and pages of the file that are given back."""
 _REMEMBERED: Final = 1_000_000
 """Vectors of texts that are remembered, so that the same text costs no second call."""
 
@@ -43,15 +45,17 @@ class SqliteEngine:
     Args:
         path: The database; made where there is none.
         memory: Bytes of vectors that may be in memory; the last store searched is always there.
+        large: Passages of a store from which on numpy scores its words, where it is installed;
+            below, FTS5 is as fast.
 
     Raises:
         ConfigurationError: It cannot be opened, or was written by a later version.
     """
 
-    def __init__(self, path: Path, *, memory: int = 2 * 1024**3) -> None:
+    def __init__(self, path: Path, *, memory: int = 2 * 1024**3, large: int = 5_000) -> None:
         self._base = Base(path)
         self._memory = Memory(memory)
-        self._frequencies = Frequencies()
+        self._words = WordSearch(large)
         self._closed = False
 
     async def _read(
@@ -113,7 +117,7 @@ class SqliteEngine:
         seq = await self._write(True, remove)
         if seq is None:
             return False
-        self._memory.forget(seq)
+        self._forget(seq)
         return True
 
     # --- files ---
@@ -130,7 +134,7 @@ class SqliteEngine:
         """Put files into the queue."""
 
         def attach(rows: Connection) -> list[StoreFile] | None:
-            seq = sqlite_stores.seq_of(rows, store_id, principal)
+            seq = sqlite_stores.open_of(rows, store_id, principal)
             if seq is None:
                 return None
             sqlite_files.attach(rows, seq, files, at=at, batch_id=batch_id)
@@ -143,7 +147,7 @@ class SqliteEngine:
         """One file."""
 
         def load(rows: Connection) -> StoreFile | None:
-            seq = sqlite_stores.seq_of(rows, store_id, principal)
+            seq = sqlite_stores.open_of(rows, store_id, principal)
             return None if seq is None else sqlite_files.load(rows, seq, store_id, file_id)
 
         return await self._read(load)
@@ -160,9 +164,10 @@ class SqliteEngine:
         """Files in the order in which they came."""
 
         def page(rows: Connection) -> Page[StoreFile] | None:
-            seq = sqlite_stores.seq_of(rows, store_id, principal)
+            seq = sqlite_stores.open_of(rows, store_id, principal)
             if seq is None:
-                return None
+                known = sqlite_stores.load(rows, store_id, principal)
+                return None if known is None else Page([], False)
             return sqlite_files.page(rows, seq, store_id, paging, status=status, batch_id=batch_id)
 
         return await self._read(page)
@@ -173,7 +178,7 @@ class SqliteEngine:
         """Other attributes."""
 
         def describe(rows: Connection) -> StoreFile | None:
-            seq = sqlite_stores.seq_of(rows, store_id, principal)
+            seq = sqlite_stores.open_of(rows, store_id, principal)
             file = None if seq is None else sqlite_files.seq_of(rows, seq, file_id)
             if seq is None or file is None:
                 return None
@@ -186,7 +191,7 @@ class SqliteEngine:
         """All its chunks."""
 
         def content(rows: Connection) -> list[Passage] | None:
-            seq = sqlite_stores.seq_of(rows, store_id, principal)
+            seq = sqlite_stores.open_of(rows, store_id, principal)
             file = None if seq is None else sqlite_files.seq_of(rows, seq, file_id)
             return None if file is None else sqlite_files.content(rows, file)
 
@@ -196,7 +201,7 @@ class SqliteEngine:
         """Take a file out."""
 
         def detach(rows: Connection) -> bool:
-            seq = sqlite_stores.seq_of(rows, store_id, principal)
+            seq = sqlite_stores.open_of(rows, store_id, principal)
             file = None if seq is None else sqlite_files.seq_of(rows, seq, file_id)
             if seq is None or file is None:
                 return False
@@ -205,11 +210,22 @@ class SqliteEngine:
 
         return await self._write(True, detach)
 
+    async def forget(self, file_id: str, *, principal: str) -> int:
+        """Take a file out of every store."""
+
+        def forget(rows: Connection) -> int:
+            found = sqlite_files.everywhere(rows, file_id, principal)
+            for store, file in found:
+                sqlite_files.remove(rows, store, file)
+            return len(found)
+
+        return await self._write(True, forget)
+
     async def batch(self, store_id: str, batch_id: str, *, principal: str) -> Batch | None:
         """A batch."""
 
         def batch(rows: Connection) -> Batch | None:
-            seq = sqlite_stores.seq_of(rows, store_id, principal)
+            seq = sqlite_stores.open_of(rows, store_id, principal)
             return None if seq is None else sqlite_files.batch(rows, seq, store_id, batch_id)
 
         return await self._read(batch)
@@ -218,7 +234,7 @@ class SqliteEngine:
         """Cancel what is still in the queue."""
 
         def cancel(rows: Connection) -> Batch | None:
-            seq = sqlite_stores.seq_of(rows, store_id, principal)
+            seq = sqlite_stores.open_of(rows, store_id, principal)
             if seq is None:
                 return None
             sqlite_files.cancel(rows, seq, batch_id)
@@ -228,15 +244,28 @@ class SqliteEngine:
 
     # --- the queue ---
 
-    async def claim(self, token: str, *, now: float, until: float) -> Job | None:
+    async def claim(
+        self,
+        token: str,
+        *,
+        now: float,
+        until: float,
+        sources: Sequence[str] | None = None,
+        models: Sequence[str] | None = None,
+    ) -> Job | None:
         """The oldest that waits."""
-        if not await self._read(sqlite_queue.waiting, now):
+        wanted = sqlite_queue.wanted(now, until, sources, models)
+        if not await self._read(sqlite_queue.waiting, wanted):
             return None  # nobody waits for the write lock in vain
-        return await self._write(False, sqlite_queue.claim, token, now=now, until=until)
+        return await self._write(False, sqlite_queue.claim, token, wanted, until=until)
 
     async def renew(self, job: Job, *, until: float) -> bool:
         """Hold on to a claim."""
         return await self._write(False, sqlite_queue.renew, job, until=until)
+
+    async def release(self, job: Job) -> None:
+        """Give a claim back."""
+        await self._write(False, sqlite_queue.release, job)
 
     async def finish(self, job: Job, chunks: Sequence[Chunk], vectors: Vectors | None) -> bool:
         """The file is completed."""
@@ -254,22 +283,20 @@ class SqliteEngine:
 
     def _candidates(self, rows: Connection, store_id: str, query: Query) -> Candidates:
         found = rows.execute(
-            "SELECT seq, removals FROM stores WHERE id = ?", (store_id,)
+            "SELECT seq, removals FROM stores WHERE id = ? AND NOT ended", (store_id,)
         ).fetchone()
         if found is None:
             return Candidates()
         seq, removals = found
-        words, weight = by_words(
-            rows, seq, query.text, query.filters, query.limit, self._frequencies
-        )
-        by_key = {key: Candidate(key, words=score) for key, score in words}
-        if query.vector is None:
-            return Candidates(list(by_key.values()), weight)
-        held = self._held(rows, seq, removals)
         passing: list[int] | None = None
         if query.filters is not None:
             statement, arguments = files(seq, query.filters)
             passing = [file for (file,) in rows.execute(statement, arguments)]
+        words, weight = self._words.best(rows, seq, query, passing)
+        by_key = {key: Candidate(key, words=score) for key, score in words}
+        if query.vector is None:
+            return Candidates(list(by_key.values()), weight)
+        held = self._held(rows, seq, removals)
         near = held.nearest(query.vector, query.limit, passing)
         scores = dict(words)
         cosines = held.cosines(query.vector, by_key)
@@ -283,6 +310,11 @@ class SqliteEngine:
         """The store's vectors, with all that came since the last search."""
         held = self._memory.of(seq, removals)
         with held.turn:
+            if held.removals < removals:  # this state is later than all that was added
+                held.removals = removals
+                if not held.keep(sqlite_files.completed(rows, seq)):
+                    self._memory.forget(seq)
+                    return self._held(rows, seq, removals)
             told = rows.execute(
                 "SELECT seq, file, chunks, rows FROM vectors WHERE store = ? AND seq > ?"
                 " ORDER BY seq",
@@ -331,6 +363,22 @@ class SqliteEngine:
             )
 
         await self._write(False, remember)
+
+    # --- what is gone ---
+
+    async def purge(self, now: float) -> bool:
+        """Give back a bit of what is gone."""
+        more = False
+        if await self._read(sqlite_purge.waits, now):
+            for seq in await self._write(False, sqlite_purge.end, now):
+                self._forget(seq)
+            more = await self._write(False, sqlite_purge.step, _BIT)
+        # At once: the more pages are free, the longer it takes to give back one of them.
+        return await to_thread.run_sync(self._base.shrink, _BIT) or more
+
+    def _forget(self, seq: int) -> None:
+        self._memory.forget(seq)
+        self._words.forget(seq)
 
     async def aclose(self) -> None:
         """Close the database."""

@@ -14,12 +14,21 @@ from typing import Final
 
 from antiphon.errors import ConfigurationError
 
-_VERSION: Final = 1
+_VERSION: Final = 3
 _PATIENCE: Final = 60.0  # seconds that another process may hold the write lock
+_FREE: Final = 20  # the share of its pages that a file may have free
 ORDINAL_BITS: Final = 20
 """Of a chunk's key: these are its place in its file, those above the file's."""
 MOST_CHUNKS: Final = 1 << ORDINAL_BITS
+TOKENS: Final = "porter unicode61 remove_diacritics 2"
+"""What FTS5 makes of texts."""
+EXPIRES: Final = "last_active_at + expires_days * 86400"
+"""When a store expires; NULL for never."""
 
+_GIVING_BACK: Final = (
+    "CREATE TABLE gone (store INTEGER PRIMARY KEY)",  # what is in them is removed bit by bit
+    f"CREATE INDEX stores_expiring ON stores ({EXPIRES}) WHERE ended = 0",
+)
 _SCHEMA: Final = (
     """CREATE TABLE stores (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -33,7 +42,8 @@ _SCHEMA: Final = (
         expires_days INTEGER,
         model TEXT,
         dimensions INTEGER,
-        removals INTEGER NOT NULL DEFAULT 0
+        removals INTEGER NOT NULL DEFAULT 0,
+        ended INTEGER NOT NULL DEFAULT 0
     )""",
     "CREATE INDEX stores_owned ON stores (principal, seq)",
     """CREATE TABLE files (
@@ -53,6 +63,7 @@ _SCHEMA: Final = (
         token TEXT,
         claimed_until REAL NOT NULL DEFAULT 0,
         attempts INTEGER NOT NULL DEFAULT 0,
+        source TEXT NOT NULL DEFAULT '',
         UNIQUE (store, file_id)
     )""",
     "CREATE INDEX files_counted ON files (store, status, usage_bytes)",
@@ -95,7 +106,24 @@ _SCHEMA: Final = (
         key BLOB NOT NULL UNIQUE,
         vector BLOB NOT NULL
     )""",
+    *_GIVING_BACK,
 )
+
+
+_SINCE_2: Final = ("ALTER TABLE files ADD COLUMN source TEXT NOT NULL DEFAULT ''",)
+_SINCE_1: Final = (
+    "ALTER TABLE stores ADD COLUMN ended INTEGER NOT NULL DEFAULT 0",
+    *_GIVING_BACK,
+    *_SINCE_2,
+)
+
+
+def words_of(store: int) -> tuple[str, str]:
+    """What makes a store's index of words, and its vocabulary."""
+    return (
+        f"CREATE VIRTUAL TABLE words_{store} USING fts5(text, content='', tokenize='{TOKENS}')",
+        f"CREATE VIRTUAL TABLE terms_{store} USING fts5vocab(words_{store}, instance)",
+    )
 
 
 class Base:
@@ -144,14 +172,18 @@ class Base:
         ).fetchone()
         if not fts:
             raise ConfigurationError("file search needs an SQLite with FTS5: use another Python")
+        self._writer.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file only
         self._writer.execute("PRAGMA journal_mode = WAL")
         with self.write() as rows:
             (version,) = rows.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                for statement in _SCHEMA:
-                    rows.execute(statement)
+            for statement in {0: _SCHEMA, 1: _SINCE_1, 2: _SINCE_2}.get(version, ()):
+                rows.execute(statement)
+            if version == 1:
+                for (store,) in rows.execute("SELECT seq FROM stores").fetchall():
+                    rows.execute(words_of(store)[1])
+            if version < _VERSION:
                 rows.execute(f"PRAGMA user_version = {_VERSION}")
-        if version not in (0, _VERSION):
+        if version > _VERSION:
             raise ConfigurationError(
                 f"{self.path}: expected an index of version {_VERSION}, got {version}: "
                 "serve it with the antiphon that wrote it, or name another file"
@@ -189,6 +221,17 @@ class Base:
                 rows.close()
             else:
                 self._idle.append(rows)
+
+    def shrink(self, pages: int) -> bool:
+        """Make the file shorter by so many free pages; False where there are few, or it cannot."""
+        with self._turn:
+            (free,) = self._writer.execute("PRAGMA freelist_count").fetchone()
+            (number,) = self._writer.execute("PRAGMA page_count").fetchone()
+            if free * _FREE <= number:
+                return False  # soon used again
+            self._writer.executescript(f"PRAGMA incremental_vacuum({pages})")  # execute: one page
+            (left,) = self._writer.execute("PRAGMA freelist_count").fetchone()
+        return left < free
 
     def close(self) -> None:
         """Close every connection that is not in use; those in use are closed after it."""

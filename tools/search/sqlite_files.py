@@ -27,7 +27,7 @@ from .store import (
 from .words import indexed
 
 _COLUMNS: Final = (
-    "seq, file_id, filename, attributes, most, overlap, created_at, status, usage_bytes,"
+    "seq, file_id, filename, attributes, most, overlap, source, created_at, status, usage_bytes,"
     " fault_code, fault_message"
 )
 
@@ -45,8 +45,8 @@ def attach(
         if old is not None:
             remove(rows, store, old)
         made = rows.execute(
-            "INSERT INTO files (store, file_id, filename, attributes, most, overlap, batch,"
-            " created_at, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'in_progress')",
+            "INSERT INTO files (store, file_id, filename, attributes, most, overlap, source,"
+            " batch, created_at, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'in_progress')",
             (
                 store,
                 each.file_id,
@@ -54,6 +54,7 @@ def attach(
                 json.dumps(dict(each.attributes)),
                 each.chunking.most,
                 each.chunking.overlap,
+                each.source,
                 batch_id,
                 at,
             ),
@@ -87,6 +88,21 @@ def seq_of(rows: Connection, store: int, file_id: str) -> int | None:
     return None if found is None else int(found[0])
 
 
+def completed(rows: Connection, store: int) -> set[int]:
+    """The numbers of the files that have been read."""
+    found = rows.execute("SELECT seq FROM files WHERE store = ? AND status = 'completed'", (store,))
+    return {file for (file,) in found}
+
+
+def everywhere(rows: Connection, file_id: str, principal: str) -> list[tuple[int, int]]:
+    """The numbers of a file and of the stores that it is in, of all stores of a principal."""
+    return rows.execute(
+        "SELECT f.store, f.seq FROM stores s JOIN files f ON f.store = s.seq AND f.file_id = ?"
+        " WHERE s.principal = ? AND NOT s.ended",
+        (file_id, principal),
+    ).fetchall()
+
+
 def remove(rows: Connection, store: int, file: int) -> None:
     """Take a file out, with its passages, words and vectors."""
     first, behind = file << ORDINAL_BITS, (file + 1) << ORDINAL_BITS
@@ -98,8 +114,8 @@ def remove(rows: Connection, store: int, file: int) -> None:
         [(key, indexed(f"{heading}\n{text}")) for key, heading, text in told],
     )
     rows.execute("DELETE FROM chunks WHERE key >= ? AND key < ?", (first, behind))
-    gone = rows.execute("DELETE FROM vectors WHERE file = ?", (file,)).rowcount
-    if gone:
+    rows.execute("DELETE FROM vectors WHERE file = ?", (file,))
+    if told:
         rows.execute("UPDATE stores SET removals = removals + 1 WHERE seq = ?", (store,))
     rows.execute("DELETE FROM attributes WHERE file = ?", (file,))
     rows.execute("DELETE FROM files WHERE seq = ?", (file,))
@@ -202,16 +218,16 @@ def _passage(row: tuple[Any, ...]) -> Passage:
 
 
 def attachment_of(row: tuple[Any, ...]) -> Attachment:
-    """What was asked for: file_id, filename, attributes, most, overlap."""
-    file_id, filename, attributes, most, overlap = row
-    return Attachment(file_id, filename, json.loads(attributes), Chunking(most, overlap))
+    """What was asked for: file_id, filename, attributes, most, overlap, source."""
+    file_id, filename, attributes, most, overlap, source = row
+    return Attachment(file_id, filename, json.loads(attributes), Chunking(most, overlap), source)
 
 
 def _read(store_id: str, row: tuple[Any, ...]) -> StoreFile:
-    created, status, size, code, message = row[6:]
+    created, status, size, code, message = row[7:]
     return StoreFile(
         store_id=store_id,
-        attachment=attachment_of(row[1:6]),
+        attachment=attachment_of(row[1:7]),
         created_at=created,
         status=status,
         usage_bytes=size,

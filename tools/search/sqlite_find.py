@@ -7,11 +7,14 @@ those that pass. Above: `sqlite`. Below: FTS5. Everything blocks.
 import math
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from sqlite3 import Connection
 from typing import Final
 
+from .engine import Query
 from .filters import Compare, Filter, kind_of
 from .sqlite_base import ORDINAL_BITS
+from .sqlite_words import Postings
 from .store import Value
 from .words import terms
 
@@ -51,34 +54,62 @@ class Frequencies:
         return number
 
 
-def by_words(
-    rows: Connection,
-    store: int,
-    text: str,
-    wanted: Filter | None,
-    limit: int,
-    frequencies: Frequencies,
-) -> tuple[list[tuple[int, float]], float]:
-    """The best passages (key, BM25), best first, and the weight of all terms."""
-    (size,) = rows.execute(f"SELECT count(*) FROM words_{store}_docsize").fetchone()
-    if not size:
-        return [], 0.0
-    counted = {term: frequencies.of(rows, store, term, size) for term in terms(text)}
-    here = [term for term, number in counted.items() if number]
-    if not here:
-        return [], 0.0
-    # A term that no passage has weighs as those of the query that some have: its own weight would
-    # be the highest of all, and nothing could outweigh a misspelt word.
-    weight = sum(_weight(counted[term], size) for term in here) * len(counted) / len(here)
-    rare = [term for term in here if counted[term] <= size * _COMMON]
-    asked = rare if rare and size >= _LARGE else here
-    condition, arguments = passing(store, wanted)
-    found = rows.execute(
+class WordSearch:
+    """Finds by words, and remembers what that takes. Safe to use from several threads.
+
+    Args:
+        large: Passages of a store from which on numpy scores them, where it is installed.
+    """
+
+    def __init__(self, large: int) -> None:
+        self._large = large
+        self._frequencies = Frequencies()
+        self._postings = Postings()
+
+    def best(
+        self, rows: Connection, store: int, query: Query, passing: Sequence[int] | None
+    ) -> tuple[list[tuple[int, float]], float]:
+        """The best passages (key, BM25), best first, and the weight of all terms.
+
+        Args:
+            rows: Reads the database in one state.
+            store: Its number.
+            query: What is looked for.
+            passing: The numbers of the files that pass the query's filter; None for all.
+        """
+        (size,) = rows.execute(f"SELECT count(*) FROM words_{store}_docsize").fetchone()
+        if not size:
+            return [], 0.0
+        counted = {
+            term: self._frequencies.of(rows, store, term, size) for term in terms(query.text)
+        }
+        here = [term for term, number in counted.items() if number]
+        if not here:
+            return [], 0.0
+        # A term that no passage has weighs as those of the query that some have: its own weight
+        # would be the highest of all, and nothing could outweigh a misspelt word.
+        weight = sum(_weight(counted[term], size) for term in here) * len(counted) / len(here)
+        rare = [term for term in here if counted[term] <= size * _COMMON]
+        asked = rare if rare and size >= _LARGE else here
+        found = None
+        if size >= self._large:
+            found = self._postings.best(rows, store, asked, passing, query.limit)
+        return _by_fts(rows, store, asked, query) if found is None else found, weight
+
+    def forget(self, store: int) -> None:
+        """A store is gone."""
+        self._postings.forget(store)
+
+
+def _by_fts(
+    rows: Connection, store: int, asked: list[str], query: Query
+) -> list[tuple[int, float]]:
+    condition, arguments = passing(store, query.filters)
+    return rows.execute(
         f"SELECT rowid, -bm25(words_{store}) AS score FROM words_{store}"
         f" WHERE words_{store} MATCH ? {condition} ORDER BY score DESC, rowid LIMIT ?",
-        (" OR ".join(asked), *arguments, limit),
+        (" OR ".join(asked), *arguments, query.limit),
     ).fetchall()
-    return found, weight
 
 
 def _weight(number: int, size: int) -> float:

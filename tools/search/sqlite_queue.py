@@ -7,6 +7,7 @@ Above: `sqlite`. Below: a connection. Everything blocks.
 from array import array
 from collections.abc import Sequence
 from sqlite3 import Connection
+from typing import Final, TypeAlias
 
 from .engine import Job, Vectors
 from .reader.chunks import Chunk
@@ -15,22 +16,52 @@ from .sqlite_files import attachment_of
 from .store import Fault
 from .words import indexed
 
+Wanted: TypeAlias = tuple[str, Sequence[object]]
+"""Which files may be claimed: what stands behind FROM, and its values."""
 
-def waiting(rows: Connection, now: float) -> bool:
+_SOURCE: Final = "substr(f.source, 1, instr(f.source || ':', ':') - 1)"
+
+
+def wanted(
+    now: float, until: float, sources: Sequence[str] | None, models: Sequence[str] | None
+) -> Wanted:
+    """Those that wait, of these sources and embedding models (see `Engine.claim`)."""
+    told = (
+        "files f CROSS JOIN stores s ON s.seq = f.store AND NOT s.ended"
+        " WHERE f.status = 'in_progress' AND f.claimed_until <= ?"
+    )
+    values: list[object] = [now]
+    if sources is not None:
+        told += f" AND {_SOURCE} IN ({_marks(sources)})"
+        values += sources
+    if models is not None:
+        told += (
+            f" AND (s.model IS NULL OR s.model IN ({_marks(models)})"
+            " OR (f.created_at <= ? AND NOT EXISTS (SELECT 1 FROM files o"
+            " CROSS JOIN stores t ON t.seq = o.store AND t.model = s.model"
+            " WHERE o.status = 'in_progress' AND o.claimed_until > ?)))"
+        )
+        values += [*models, now - (until - now), now]
+    return told, values
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def waiting(rows: Connection, wanted: Wanted) -> bool:
     """Whether there is anything to claim."""
-    found = rows.execute(
-        "SELECT 1 FROM files WHERE status = 'in_progress' AND claimed_until <= ? LIMIT 1", (now,)
-    ).fetchone()
-    return found is not None
+    told, values = wanted
+    return rows.execute(f"SELECT 1 FROM {told} LIMIT 1", tuple(values)).fetchone() is not None
 
 
-def claim(rows: Connection, token: str, *, now: float, until: float) -> Job | None:
+def claim(rows: Connection, token: str, wanted: Wanted, *, until: float) -> Job | None:
     """The oldest that waits."""
+    told, values = wanted
     found = rows.execute(
         "SELECT f.seq, s.principal, s.id, s.model, f.attempts, f.file_id, f.filename, f.attributes,"
-        " f.most, f.overlap FROM files f JOIN stores s ON s.seq = f.store"
-        " WHERE f.status = 'in_progress' AND f.claimed_until <= ? ORDER BY f.seq LIMIT 1",
-        (now,),
+        f" f.most, f.overlap, f.source FROM {told} ORDER BY f.seq LIMIT 1",
+        tuple(values),
     ).fetchone()
     if found is None:
         return None
@@ -45,10 +76,20 @@ def claim(rows: Connection, token: str, *, now: float, until: float) -> Job | No
 def renew(rows: Connection, job: Job, *, until: float) -> bool:
     """Hold on to a claim."""
     changed = rows.execute(
-        "UPDATE files SET claimed_until = ? WHERE seq = ? AND token = ? AND status = 'in_progress'",
+        "UPDATE files SET claimed_until = ? WHERE seq = ? AND token = ? AND status = 'in_progress'"
+        " AND store IN (SELECT seq FROM stores WHERE NOT ended)",
         (until, job.key, job.token),
     )
     return changed.rowcount == 1
+
+
+def release(rows: Connection, job: Job) -> None:
+    """Give a claim back."""
+    rows.execute(
+        "UPDATE files SET token = NULL, claimed_until = 0, attempts = attempts - 1"
+        " WHERE seq = ? AND token = ? AND status = 'in_progress'",
+        (job.key, job.token),
+    )
 
 
 def finish(rows: Connection, job: Job, chunks: Sequence[Chunk], vectors: Vectors | None) -> bool:
@@ -90,7 +131,8 @@ def fail(rows: Connection, job: Job, fault: Fault) -> bool:
     """The file failed."""
     changed = rows.execute(
         "UPDATE files SET status = 'failed', fault_code = ?, fault_message = ?, token = NULL"
-        " WHERE seq = ? AND token = ? AND status = 'in_progress'",
+        " WHERE seq = ? AND token = ? AND status = 'in_progress'"
+        " AND store IN (SELECT seq FROM stores WHERE NOT ended)",
         (fault.code, fault.message, job.key, job.token),
     )
     return changed.rowcount == 1
@@ -98,7 +140,8 @@ def fail(rows: Connection, job: Job, fault: Fault) -> bool:
 
 def _mine(rows: Connection, job: Job) -> int | None:
     found = rows.execute(
-        "SELECT store FROM files WHERE seq = ? AND token = ? AND status = 'in_progress'",
+        "SELECT f.store FROM files f JOIN stores s ON s.seq = f.store AND NOT s.ended"
+        " WHERE f.seq = ? AND f.token = ? AND f.status = 'in_progress'",
         (job.key, job.token),
     ).fetchone()
     return None if found is None else int(found[0])

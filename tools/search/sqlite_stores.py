@@ -8,11 +8,12 @@ from collections.abc import Callable
 from sqlite3 import Connection
 from typing import Any, Final
 
+from .sqlite_base import words_of
 from .store import Counts, Page, Paging, StoreChange, VectorStore
 
 _COLUMNS: Final = (
     "seq, id, principal, name, description, metadata, created_at, last_active_at, expires_days,"
-    " model"
+    " model, ended"
 )
 
 
@@ -33,16 +34,22 @@ def create(rows: Connection, store: VectorStore) -> None:
             store.model,
         ),
     )
-    rows.execute(
-        f"CREATE VIRTUAL TABLE words_{made.lastrowid} USING fts5(text, content='',"
-        " tokenize='porter unicode61 remove_diacritics 2')"
-    )
+    for statement in words_of(made.lastrowid or 0):
+        rows.execute(statement)
 
 
 def seq_of(rows: Connection, store_id: str, principal: str) -> int | None:
     """The number of a store of this principal."""
     found = rows.execute(
         "SELECT seq FROM stores WHERE id = ? AND principal = ?", (store_id, principal)
+    ).fetchone()
+    return None if found is None else int(found[0])
+
+
+def open_of(rows: Connection, store_id: str, principal: str) -> int | None:
+    """The number of a store of this principal that has not given back what was in it."""
+    found = rows.execute(
+        "SELECT seq FROM stores WHERE id = ? AND principal = ? AND NOT ended", (store_id, principal)
     ).fetchone()
     return None if found is None else int(found[0])
 
@@ -123,14 +130,9 @@ def touch(rows: Connection, store_ids: list[str], at: int) -> None:
 
 
 def remove(rows: Connection, seq: int) -> None:
-    """Remove a store and all that is in it."""
-    rows.execute(f"DROP TABLE words_{seq}")
-    for (file,) in rows.execute("SELECT seq FROM files WHERE store = ?", (seq,)).fetchall():
-        first = file << 20
-        rows.execute("DELETE FROM chunks WHERE key >= ? AND key < ?", (first, first + (1 << 20)))
-    for table in ("attributes", "vectors", "files", "batches"):
-        rows.execute(f"DELETE FROM {table} WHERE store = ?", (seq,))
+    """Remove a store; what is in it, nobody reaches any more, and it is removed bit by bit."""
     rows.execute("DELETE FROM stores WHERE seq = ?", (seq,))
+    rows.execute("INSERT OR IGNORE INTO gone (store) VALUES (?)", (seq,))
 
 
 def counts(rows: Connection, column: str, value: object) -> tuple[Counts, int]:
@@ -144,8 +146,8 @@ def counts(rows: Connection, column: str, value: object) -> tuple[Counts, int]:
 
 
 def _read(rows: Connection, row: tuple[Any, ...]) -> VectorStore:
-    seq, key, principal, name, description, metadata, created, active, days, model = row
-    counted, size = counts(rows, "store", seq)
+    seq, key, principal, name, description, metadata, created, active, days, model, ended = row
+    counted, size = (Counts(), 0) if ended else counts(rows, "store", seq)
     return VectorStore(
         id=key,
         principal=principal,
@@ -156,6 +158,7 @@ def _read(rows: Connection, row: tuple[Any, ...]) -> VectorStore:
         last_active_at=active,
         expires_days=days,
         model=model,
+        ended=bool(ended),
         counts=counted,
         usage_bytes=size,
     )

@@ -48,6 +48,7 @@ class VectorStore:
         model: The embedding model of all its vectors; None: it is searched by words alone.
         counts: Its files.
         usage_bytes: Bytes of text and vectors that are kept for it.
+        ended: Whether it expired and gave back what was in it: then it stays expired.
     """
 
     id: str
@@ -61,6 +62,7 @@ class VectorStore:
     model: str | None = None
     counts: Counts = Counts()
     usage_bytes: int = 0
+    ended: bool = False
 
     @property
     def expires_at(self) -> int | None:
@@ -69,7 +71,7 @@ class VectorStore:
 
     def expired(self, now: float) -> bool:
         """Whether its time is over."""
-        return self.expires_at is not None and self.expires_at <= now
+        return self.ended or (self.expires_at is not None and self.expires_at <= now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +99,18 @@ class Chunking:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that is to be read into a store."""
+    """A file that is to be read into a store.
+
+    Attributes:
+        source: Who has its content: the name of a source (empty: uploads), and where that needs
+            more than the file's id, what it needs behind a colon (`path:/home/ann/a.md`).
+    """
 
     file_id: str
     filename: str
     attributes: Attributes = field(default_factory=dict[str, Value])
     chunking: Chunking = Chunking()
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Above: `sqlite`. Below: numpy, which an extra installs. Not here: where vectors 
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .sqlite_base import ORDINAL_BITS
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 _ROWS: Final = 16_384
 """Rows of a block."""
+_FEW: Final = 5
+"""Where fewer than one row in so many passes, those are copied before they are compared."""
+_EMPTY: Final = 4
+"""One row in so many may be of files that were taken out."""
 
 
 class _Block:
@@ -27,6 +31,7 @@ class _Block:
 
         self.rows: NDArray[np.float32] = np.zeros((rows, dimensions), np.float32)
         self.keys: NDArray[np.int64] = np.full(rows, -1, np.int64)
+        self.files: NDArray[np.int32] = np.zeros(rows, np.int32)  # places in the store's list
         self.used = 0
 
 
@@ -35,8 +40,8 @@ class StoreVectors:
 
     Attributes:
         seen: Up to where its rows were read from the database.
-        removals: How often files had been taken out when they were read.
-        turn: Held while rows are added; searching needs no turn.
+        removals: How often files had been taken out of the store when that was last looked at.
+        turn: Held while rows are added or dropped; searching needs no turn.
     """
 
     def __init__(self, removals: int) -> None:
@@ -45,11 +50,14 @@ class StoreVectors:
         self.turn: Any = threading.Lock()
         self._blocks: list[_Block] = []
         self._places: dict[int, tuple[_Block, int, int]] = {}
+        self._files: list[int] = []
+        self._dropped = 0
 
     @property
     def size(self) -> int:
         """Bytes that it holds."""
-        return sum(block.rows.nbytes + block.keys.nbytes for block in self._blocks)
+        blocks = self._blocks
+        return sum(each.rows.nbytes + each.keys.nbytes + each.files.nbytes for each in blocks)
 
     def add(self, file: int, chunks: bytes, rows: bytes) -> None:
         """The vectors of one more file, as they are kept."""
@@ -65,8 +73,21 @@ class StoreVectors:
         start, end = block.used, block.used + len(keys)
         block.rows[start:end] = given
         block.keys[start:end] = keys
+        block.files[start:end] = len(self._files)
+        self._files.append(file)
         block.used = end  # last: whoever searches meanwhile sees whole rows only
         self._places[file] = (block, start, end)
+
+    def keep(self, files: Collection[int]) -> bool:
+        """Drop the rows of all other files; False where so many are empty that it is to be begun
+        anew.
+        """
+        for file in self._places.keys() - files:
+            block, start, end = self._places.pop(file)
+            block.keys[start:end] = -1  # is told from a chunk's
+            block.rows[start:end] = 0
+            self._dropped += end - start
+        return self._dropped * _EMPTY <= sum(block.used for block in self._blocks)
 
     def nearest(
         self, vector: "NDArray[np.float32]", limit: int, passing: Sequence[int] | None
@@ -80,17 +101,20 @@ class StoreVectors:
         """
         import numpy as np
 
-        allowed = None if passing is None else np.asarray(sorted(passing), np.int64)
+        there = [(block, block.used) for block in self._blocks]
+        passes = None
+        if passing is not None:
+            passes = np.isin(np.asarray(self._files, np.int64), np.asarray(passing, np.int64))
         keys: list[NDArray[np.int64]] = []
         scores: list[NDArray[np.float32]] = []
-        for block in list(self._blocks):
-            used = block.used
-            near = np.vecdot(block.rows[:used], vector)  # `@` wakes BLAS threads: 10x the CPU
-            mine = block.keys[:used]
-            if allowed is not None:
-                kept = _within(mine >> ORDINAL_BITS, allowed)
-                near, mine = near[kept], mine[kept]
-            keys.append(mine)
+        for block, used in there:
+            rows, mine = block.rows[:used], block.keys[:used]
+            kept = slice(None) if passes is None else np.flatnonzero(passes[block.files[:used]])
+            if passes is not None and len(mine[kept]) * _FEW < used:
+                near = np.vecdot(rows[kept], vector)
+            else:
+                near = np.vecdot(rows, vector)[kept]  # `@` wakes BLAS threads: 10x the CPU
+            keys.append(mine[kept])
             scores.append(near)
         if not keys:
             return []
@@ -110,16 +134,6 @@ class StoreVectors:
         return found
 
 
-def _within(files: "NDArray[np.int64]", allowed: "NDArray[np.int64]") -> "NDArray[np.bool_]":
-    """Which of these numbers are among the allowed, which are sorted."""
-    import numpy as np
-
-    if not len(allowed):
-        return np.zeros(len(files), bool)
-    at = np.searchsorted(allowed, files).clip(max=len(allowed) - 1)
-    return allowed[at] == files
-
-
 def _best(keys: Any, scores: Any, limit: int) -> list[tuple[int, float]]:
     import numpy as np
 
@@ -131,7 +145,8 @@ def _best(keys: Any, scores: Any, limit: int) -> list[tuple[int, float]]:
         order = np.lexsort((mine, -near))  # ties by their keys
         best: dict[int, float] = {}
         for at in cast("list[int]", order.tolist()):
-            best.setdefault(int(mine[at]), float(near[at]))
+            if mine[at] >= 0:  # it was not dropped meanwhile
+                best.setdefault(int(mine[at]), float(near[at]))
             if len(best) == limit:
                 return list(best.items())
         if some is None:
@@ -151,10 +166,10 @@ class Memory:
         self._stores: OrderedDict[int, StoreVectors] = OrderedDict()
 
     def of(self, store: int, removals: int) -> StoreVectors:
-        """A store's vectors, begun anew where files were taken out since."""
+        """A store's vectors, as far as they are known."""
         with self._turn:
             known = self._stores.get(store)
-            if known is None or known.removals != removals:
+            if known is None:
                 known = self._stores[store] = StoreVectors(removals)
             self._stores.move_to_end(store)
             return known
