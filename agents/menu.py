@@ -9,14 +9,13 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, TypeGuard, cast
+from typing import TypeGuard, cast
 
 from antiphon.errors import RequestError
 from antiphon.items import (
     BUILT_IN,
     CustomTool,
     FunctionTool,
-    Json,
     McpServerTool,
     NamespaceTool,
     ProviderFunction,
@@ -24,7 +23,7 @@ from antiphon.items import (
     ToolDefinition,
     tool_name,
 )
-from antiphon.tools import Checks, Gate, HostedTool, Listing, Lists, Offer, Scope, gates_of
+from antiphon.tools import Checks, Gate, HostedTool, Listing, Lists, Offer, Scope, built_in
 
 from .clients import ClientForm, form_of
 from .custom import Custom, custom_form
@@ -74,9 +73,16 @@ class Menu:
     unknown: list[str] = field(default_factory=list[str])
 
     def gate(self, name: str) -> Gate | None:
-        """Who says whether a call waits: the request for all calls, or the tool for some."""
+        """Who says whether a call waits: it does if the tool says so, or the request."""
         own: Gate | None = getattr(self.offers.get(name), "gate", None)
-        return self.gates.get(name, own)
+        asked = self.gates.get(name)
+        if own is None or asked is None:
+            return own or asked
+
+        async def either(arguments: str) -> bool:
+            return await asked(arguments) or await own(arguments)
+
+        return either
 
     @property
     def unlisted(self) -> list[Listing]:
@@ -132,6 +138,7 @@ def build_menu(
         RequestError: A name is declared twice, or a definition asks for what is not here.
     """
     menu = Menu()
+    places: list[tuple[str, int]] = []
     functions = {tool.function.name: tool for tool in tools if _is_offer(tool)}
     hosted = _hosted(tools)
     for position, definition in enumerate(scope.request.tools or ()):
@@ -144,13 +151,12 @@ def build_menu(
         elif isinstance(definition, ProviderFunction):
             _add_functions(menu, functions, [definition.name], f"{param}.name")
         elif isinstance(definition, McpServerTool) and _built_in(definition, param):
-            names = _asked(definition, param, functions)
-            _add_functions(menu, functions, names, param)
             with _placed(param):
-                offers = (functions[name] for name in names)
-                menu.gates.update(gates_of(offers, definition.require_approval))
+                names, gates = built_in(definition, functions)
+            _add_functions(menu, functions, names, param)
+            menu.gates.update(gates)
         elif isinstance(tool := hosted.get(_key(definition, hosted)), Lists):
-            _add_listing(menu, tool, definition, scope, param, listings)
+            places.append((_add_listing(menu, tool, definition, scope, param, listings), before))
         elif tool is not None:
             _add_hosted(menu, tool, definition, scope, param)
         elif definition.type in native:
@@ -163,6 +169,7 @@ def build_menu(
         names = [function.name for function in menu.functions[before:]]
         for kind in {label or definition.type, *_names(hosted.get(definition.type))}:
             menu.by_type.setdefault(kind, []).extend(names)
+    _add_listed(menu, places)
     if menu.unknown:
         shown, count = ", ".join(menu.unknown[:_NAMED]), len(menu.unknown)
         log.warning("tools that nothing here runs, so no model sees them (%d): %s", count, shown)
@@ -259,35 +266,6 @@ def _built_in(definition: McpServerTool, param: str) -> bool:
     return False
 
 
-def _asked(definition: McpServerTool, param: str, known: dict[str, Offer]) -> list[str]:
-    if definition.server_label != BUILT_IN or definition.server_url:
-        raise RequestError(
-            f"{param}: connector_id {BUILT_IN!r} takes server_label {BUILT_IN!r} and no server_url",
-            param=f"{param}.server_label",
-            code="invalid_value",
-        )
-    allowed: Any = definition.allowed_tools
-    if isinstance(allowed, dict):
-        filters = cast("Json", allowed)
-        if filters.get("read_only") is not None:
-            raise RequestError(
-                f"{param}.allowed_tools.read_only: not supported here: name the functions",
-                param=f"{param}.allowed_tools.read_only",
-                code="unsupported_value",
-            )
-        allowed = filters.get("tool_names")
-    if allowed is None:
-        return list(known)
-    names = cast("list[Any]", allowed) if isinstance(allowed, list) else [None]
-    if not all(isinstance(name, str) for name in names):
-        raise RequestError(
-            f"{param}.allowed_tools: expected a list of names",
-            param=f"{param}.allowed_tools",
-            code="invalid_value",
-        )
-    return cast("list[str]", names)
-
-
 def _key(definition: ToolDefinition, hosted: Mapping[str, HostedTool]) -> str:
     """Under which name the tool of a definition is known here: a server by its label first."""
     if isinstance(definition, McpServerTool) and definition.server_url is None:
@@ -306,7 +284,7 @@ def _add_listing(
     scope: Scope,
     param: str,
     known: Mapping[str, Listing],
-) -> None:
+) -> str:
     label = cast("McpServerTool", definition).server_label
     if label in menu.listings:
         raise RequestError(
@@ -317,8 +295,27 @@ def _add_listing(
     with _placed(param):
         listing = known.get(label) or tool.listing(definition, scope)
     menu.listings[label] = listing
-    for offer in listing.offers:
-        menu.add(offer.function.name, offer, offer.function, param)
+    return label
+
+
+def _add_listed(menu: Menu, places: Sequence[tuple[str, int]]) -> None:
+    """Add what servers list, each at the place of its definition, when all that the request itself
+    names is there: a server takes no name away, and a response does not fail for what it lists.
+    """
+    found: list[tuple[int, list[FunctionTool]]] = []
+    for label, place in places:
+        shown: list[FunctionTool] = []
+        for offer in menu.listings[label].offers:
+            function = offer.function
+            if function.name in menu:
+                log.warning("a tool of the MCP server %s is left out: its name is taken", label)
+                continue
+            menu.offers[function.name] = offer
+            shown.append(function)
+        menu.by_type.setdefault(f"mcp:{label}", []).extend(each.name for each in shown)
+        found.append((place, shown))
+    for place, shown in reversed(found):
+        menu.functions[place:place] = shown
 
 
 def _add_hosted(

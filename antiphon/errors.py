@@ -21,7 +21,22 @@
 Messages say what was expected, what came, and what to do.
 """
 
-from typing import Any
+from traceback import walk_tb
+from typing import Any, Final
+
+_LINES: Final = 12
+
+
+def whence(error: BaseException) -> str:
+    """What kind of error it is, and the last lines that it came through, without its words.
+
+    For logs: what a tool raises often holds the arguments that it was called with.
+    """
+    through = [
+        f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"
+        for frame, line in walk_tb(error.__traceback__)
+    ]
+    return " < ".join([type(error).__name__, *reversed(through[-_LINES:])])
 
 
 class AntiphonError(Exception):

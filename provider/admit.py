@@ -6,7 +6,7 @@ what a client points at (stored items, URLs) is resolved or refused.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 from antiphon.errors import RequestError
 from antiphon.items import (
@@ -20,6 +20,7 @@ from antiphon.items import (
     Json,
     McpCall,
     McpServerTool,
+    NamespaceTool,
     Reasoning,
     ToolDefinition,
     UnknownPart,
@@ -31,14 +32,27 @@ from .store import Store
 from .urls import check_url
 from .view import View
 
-_REFUSED = {
+_REFUSED: Final = {
     "prompt": "send instructions and input",
+    "context_management": "send truncation: auto, or POST /v1/responses/compact when it is time",
+    "moderation": "moderate what you send and get yourself",
+    "prompt_cache_options": "send prompt_cache_key and prompt_cache_retention",
+    "image": "send images as the model is to see them",
+    "access_programs": "leave it out, there are none",
 }
 
 MAX_ITEMS: Final = 20_000
 """Items of one request, each part of them counted, too."""
 
-_OBJECTS_AN_ITEM: Final = 10
+MAX_BODY: Final = 64 * 1024 * 1024
+"""Bytes of one request."""
+
+MAX_TOOLS: Final = 1024
+"""Tools of one request, those inside others counted, too."""
+
+_AN_ITEM_HAS: Final = ((b"{", 10, "objects"), (b"[", 10, "lists"), (b",", 100, "values"))
+_REST: Final = bytes({*range(256)}.difference(b'"{[,'))
+_STEP: Final = 64 * 1024
 _LISTS: Final = ("content", "summary", "output", "outputs", "awaiting")
 _URLS: Final = ("image_url", "file_url", "video_url", "url")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_=\s-]*")
@@ -46,53 +60,109 @@ _FETCHED: Final = re.compile(r"\s*https?:", re.IGNORECASE)
 
 
 def admit_body(body: bytes, *, max_items: int) -> None:
-    """Refuse a body that holds far more objects than its items can need, before it is parsed.
+    """Refuse a body that holds far more values than its items can need, before it is parsed.
 
     Raises:
         RequestError: 400; `param` is `input`.
     """
-    most = max_items * _OBJECTS_AN_ITEM
-    if body.count(b"{") <= most:
+    if not any(
+        len(body) > max_items * most and body.count(sign) > max_items * most
+        for sign, most, _ in _AN_ITEM_HAS
+    ):
         return
-    bare = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    outside = bare.split(b'"')[::2]  # a brace in a text begins no object
-    count = sum(part.count(b"{") for part in outside)
-    if count > most:
-        raise _too_many(f"a request of at most {most:,} objects, got {count:,}")
+    bare = body.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _REST)
+    bare = bare.replace(b'""', b"")  # two quotes less leave every sign inside or outside a text
+    counts = dict.fromkeys((sign for sign, _, _ in _AN_ITEM_HAS), 0)
+    inside = False
+    for start in range(0, len(bare), _STEP):  # never more pieces at a time than a step has
+        pieces = bare[start : start + _STEP].split(b'"')
+        outside = b"".join(pieces[inside::2])  # a sign in a text begins nothing
+        inside ^= len(pieces) % 2 == 0
+        for sign, most, name in _AN_ITEM_HAS:
+            counts[sign] += outside.count(sign)
+            if counts[sign] > max_items * most:
+                raise _too_many(f"a request of at most {max_items * most:,} {name}, got more")
 
 
-def admit(request: CreateResponse, *, private_urls: bool, max_items: int = MAX_ITEMS) -> None:
+def admit(
+    request: CreateResponse, *, private_urls: bool, stored: bool, max_items: int = MAX_ITEMS
+) -> None:
     """Refuse what this provider does not do, by the field's name.
 
     Args:
         request: What is asked.
         private_urls: Whether image and file URLs may point into private networks.
+        stored: Whether its response is stored.
         max_items: How many items it may have; each part of them counts, too.
 
     Raises:
         RequestError: 400, with `param`.
     """
-    for name, cure in _REFUSED.items():
-        if getattr(request, name) not in (None, False):
-            raise _unsupported(name, f"{name} is not supported here: {cure}")
-    if request.background and request.store is False:
-        raise _unsupported("background", "background needs store: leave store: false out")
+    refuse_fields({"prompt": request.prompt, **(request.model_extra or {})})
+    if request.background and not stored:
+        raise _unsupported("background", f"background needs store: {_storing(request)}")
     if request.conversation is not None:
-        _check_conversation(request)
+        _check_conversation(request, stored=stored)
     if request.input is None and request.previous_response_id is None:
         raise RequestError(
             "input: expected a text or a list of items, got nothing",
             param="input",
             code="missing_required_parameter",
         )
-    if not private_urls:
-        _check_servers(request.tools or (), "tools")
+    if request.tools:
+        _check_tools(request.tools)
+        if not private_urls:
+            _check_servers(request.tools, "tools")
     given = () if isinstance(request.input, str) else request.input or ()
+    admit_items(given, private_urls=private_urls, max_items=max_items)
+
+
+def refuse_fields(fields: Mapping[str, object]) -> None:
+    """Refuse what would change an answer and is not done here; what nobody knows is passed over.
+
+    Raises:
+        RequestError: 400, with `param`.
+    """
+    for name, cure in _REFUSED.items():
+        if fields.get(name) not in (None, False, []):
+            raise _unsupported(name, f"{name} is not supported here: {cure}")
+
+
+def admit_items(
+    items: Sequence[Item], *, private_urls: bool, max_items: int = MAX_ITEMS, param: str = "input"
+) -> None:
+    """Refuse items that are too many, or point where this provider reaches nothing.
+
+    Args:
+        items: As a client sent them.
+        private_urls: Whether image and file URLs may point into private networks.
+        max_items: How many there may be; each part of them counts, too.
+        param: What the list of them is called.
+
+    Raises:
+        RequestError: 400, with `param`.
+    """
     count = 0
-    for position, item in enumerate(given):
-        count += 1 + _check_item(item, f"input[{position}]", private_urls=private_urls)
+    for position, item in enumerate(items):
+        count += 1 + _check_item(item, f"{param}[{position}]", private_urls=private_urls)
     if count > max_items:
-        raise _too_many(f"at most {max_items:,} items and parts, got {count:,}")
+        raise _too_many(f"at most {max_items:,} items and parts, got {count:,}", param)
+
+
+def _check_tools(tools: Sequence[ToolDefinition]) -> None:
+    """Refuse more tools than a model can tell apart, wherever they stand."""
+    count, waiting = 0, [tools]
+    while waiting:
+        some = waiting.pop()
+        count += len(some)
+        waiting += [tool.tools for tool in some if isinstance(tool, AgentTool | NamespaceTool)]
+    if count > MAX_TOOLS:
+        raise RequestError(
+            f"tools: expected at most {MAX_TOOLS:,}, those inside others included, got {count:,}: "
+            "send those that this request needs",
+            param="tools",
+            code="too_many_tools",
+        )
 
 
 def _check_servers(tools: Sequence[ToolDefinition], param: str) -> None:
@@ -109,7 +179,7 @@ def _check_servers(tools: Sequence[ToolDefinition], param: str) -> None:
             _check_servers(tool.tools, f"{where}.tools")
 
 
-def _check_conversation(request: CreateResponse) -> None:
+def _check_conversation(request: CreateResponse, *, stored: bool) -> None:
     """Refuse a conversation beside what says where a request goes on, too, or keeps nothing."""
     if not request.conversation_id:
         raise RequestError(
@@ -120,18 +190,22 @@ def _check_conversation(request: CreateResponse) -> None:
     if request.previous_response_id is not None:
         why = "conversation and previous_response_id both say what was before: leave one out"
         raise _unsupported("conversation", why)
-    if request.store is False:
-        raise _unsupported("conversation", "conversation needs store: leave store: false out")
+    if not stored:
+        raise _unsupported("conversation", f"conversation needs store: {_storing(request)}")
+
+
+def _storing(request: CreateResponse) -> str:
+    return "send store: true" if request.store is None else "leave store: false out"
 
 
 def _unsupported(param: str, message: str) -> RequestError:
     return RequestError(message, param=param, code="unsupported_parameter")
 
 
-def _too_many(what: str) -> RequestError:
+def _too_many(what: str, param: str = "input") -> RequestError:
     return RequestError(
-        f"input: expected {what}: send less, or continue with previous_response_id",
-        param="input",
+        f"{param}: expected {what}: send less, or continue with previous_response_id",
+        param=param,
         code="too_many_items",
     )
 
@@ -200,16 +274,31 @@ def _check_data(value: object, param: str) -> None:
     )
 
 
-def _check_strings(value: object, param: str) -> None:
+_Steps: TypeAlias = tuple["_Steps", str | int] | None
+"""The way to a value, its last step first: to join it at each value would cost their product."""
+
+
+def _check_strings(value: object, param: str, steps: _Steps = None) -> None:
     """Look at each string that somebody may take for a URL, however deep it stands."""
     if isinstance(value, str) and _FETCHED.match(value):
-        check_url(value.strip(), param)
+        try:
+            check_url(value.strip(), param)
+        except RequestError:
+            check_url(value.strip(), param + _joined(steps))
     elif isinstance(value, Mapping):
         for key, inner in cast("Mapping[str, object]", value).items():
-            _check_strings(inner, f"{param}.{key}")
+            _check_strings(inner, param, (steps, key))
     elif isinstance(value, list):
         for position, inner in enumerate(cast("list[object]", value)):
-            _check_strings(inner, f"{param}[{position}]")
+            _check_strings(inner, param, (steps, position))
+
+
+def _joined(steps: _Steps) -> str:
+    joined = ""
+    while steps is not None:
+        steps, step = steps
+        joined = (f"[{step}]" if isinstance(step, int) else f".{step:.100}") + joined
+    return joined
 
 
 def _check_value(value: object, param: str) -> None:
@@ -220,7 +309,13 @@ def _check_value(value: object, param: str) -> None:
 
 
 async def resolve_items(
-    given: Sequence[Item], store: Store, *, principal: str, view: View
+    given: Sequence[Item],
+    store: Store,
+    *,
+    principal: str,
+    view: View,
+    max_bytes: int = MAX_BODY,
+    param: str = "input",
 ) -> list[Item]:
     """The input with references resolved, and thin receipts made whole again.
 
@@ -229,31 +324,60 @@ async def resolve_items(
     provider stored for the same principal, and it says nothing else, the stored one is used:
     so a replay gives the model the same context.
 
+    Args:
+        given: What a client sent.
+        store: Where the items are.
+        principal: Whose they have to be.
+        view: What this client sees.
+        max_bytes: JSON that stored items may bring in; each mention counts.
+        param: What the list of them is called.
+
     Raises:
-        RequestError: 404; a reference points to nothing of this principal's.
+        RequestError: 404; a reference points to nothing of this principal's. 413; the stored
+            items are too long together.
     """
+    named = {item.id for item in given if type(item) in _NAMING and item.id is not None}
+    if not named:
+        return list(given)
+    found = await store.items(named, principal=principal)
+    sizes = {item_id: len(item.to_json()) for item_id, item in found.items()}
     resolved: list[Item] = []
     for position, item in enumerate(given):
+        stored = found.get(item.id or "") if type(item) in _NAMING else None
         if isinstance(item, ItemReference):
-            found = await store.item(item.id, principal=principal)
-            if found is None:
+            if stored is None:
                 raise RequestError(
-                    f"input[{position}]: there is no stored item {item.id!r}: send the item itself",
-                    param=f"input[{position}].id",
+                    f"{param}[{position}]: there is no stored item {item.id!r}: "
+                    "send the item itself",
+                    param=f"{param}[{position}].id",
                     code="item_not_found",
                     status=404,
                     type="not_found_error",
                 )
-            resolved.append(found)
-        elif isinstance(item, _THIN) and item.id is not None:
-            found = await store.item(item.id, principal=principal)
-            resolved.append(found if found is not None and _same(item, found, view) else item)
-        else:
+        elif stored is None or not _same(item, stored, view):
             resolved.append(item)
+            continue
+        resolved.append(stored)
+        max_bytes -= sizes[item.id or ""]
+        if max_bytes < 0:
+            raise _too_long(f"{param}[{position}]")
     return resolved
 
 
-_THIN = CodeInterpreterCall | FileSearchCall | WebSearchCall | McpCall | Reasoning
+def _too_long(param: str) -> RequestError:
+    return RequestError(
+        f"{param}: expected stored items that are together no longer than a request may be, each "
+        "mention counted: name fewer, or continue with previous_response_id",
+        param=param,
+        code="request_too_large",
+        status=413,
+    )
+
+
+_NAMING: Final = frozenset(
+    {ItemReference, CodeInterpreterCall, FileSearchCall, WebSearchCall, McpCall, Reasoning}
+)
+"""What leads to a stored item; by class, as `isinstance` of a pydantic class is slow."""
 
 
 def _same(given: Item, stored: Item, view: View) -> bool:

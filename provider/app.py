@@ -5,36 +5,47 @@ It mounts into any Starlette or FastAPI application at any path. Below: `door` (
 """
 
 import logging
-import math
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
 
 import anyio
-from pydantic import TypeAdapter, ValidationError
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from antiphon.agents import Agent, Workflow
-from antiphon.errors import ConfigurationError
-from antiphon.items import Clock, Ids, ToolDefinition, now
+from antiphon.items import Clock, Ids, now
 from antiphon.models import Model
-from antiphon.tools import HostedTool, Offer, Price
+from antiphon.tools import HasContainers, HostedTool, Offer, Price
 
-from .admit import MAX_ITEMS
+from .admit import MAX_BODY, MAX_ITEMS
 from .auth import KeyLookup, Keys
 from .background import LEASE, Background
-from .catalogue import Catalogue, Served, Upstream
+from .catalogue import Catalogue, Upstream
 from .compact import Compact
+from .containers import containers_of
 from .conversations import ConversationsApi
 from .cors import crossing
 from .desk import Desk
 from .door import Door, guarded, refuse
-from .files import DiskFiles, FileStore
+from .figures import Figures, base_of
+from .files import FileStore
 from .files_api import FilesApi
 from .line import KEEP_ALIVE_SECONDS
 from .manner import Manner
+from .mcp_api import McpApi
+from .mcp_offer import HostTools
+from .options import (
+    check_seconds,
+    check_whole,
+    definitions_of,
+    dialect_of,
+    files_of,
+    rate_of,
+    served_of,
+    tools_of,
+)
 from .rate import Rate, Throttle
 from .responses import ResponsesApi
 from .seal import Seal
@@ -43,10 +54,9 @@ from .tokens import InputTokens
 from .view import Dialect
 from .websocket import WebSocketDoor
 
-_DEFINITIONS: TypeAdapter[list[ToolDefinition]] = TypeAdapter(list[ToolDefinition])
-
-
 if TYPE_CHECKING:
+    from mcp.server import Server
+
     from antiphon.tools import FileSearch
 
 READY_SECONDS: Final = 5.0
@@ -63,11 +73,22 @@ class Endpoints(Protocol):
         ...
 
 
+@runtime_checkable
+class Wakes(Protocol):
+    """Endpoints with work that goes on beside requests."""
+
+    def wake(self) -> None:
+        """Begin it, also what a process that died has left. Needs a running event loop."""
+        ...
+
+
 class Provider:
     """An Open Responses provider, as an ASGI application.
 
-    Serves /v1/responses (POST as JSON, SSE or in the background; retrieve, follow, cancel,
-    delete, input items), /v1/conversations, GET /v1/models, /healthz and /readyz.
+    Serves /v1/responses (POST as JSON, SSE or in the background; a WebSocket; retrieve, follow,
+    cancel, delete, input items; compact, input tokens), /v1/conversations, /v1/files,
+    /v1/containers, GET /v1/models, /mcp, /healthz and /readyz; and /v1/vector_stores where a
+    file search is among its tools.
 
     Args:
         models: Models that requests may name.
@@ -78,7 +99,8 @@ class Provider:
         api_keys: Key -> principal, or a function (async, or run in a thread) that gives a key's
             principal or None. Without keys only this machine is served.
         store: Where responses are kept: a Store, or the URL of a database such as
-            `sqlite+aiosqlite:///antiphon.db`; the newest in memory by default.
+            `sqlite+aiosqlite:///antiphon.db` or `postgresql://user:password@host/name`; the
+            newest in memory by default.
         files: Where uploads are kept; by default in a temporary folder, as long as this lives.
         store_by_default: Whether a request that does not say `store` is stored.
         seal_keys: What compactions and encrypted reasoning are sealed with: secrets of at least
@@ -87,6 +109,9 @@ class Provider:
         default_tools: Tool definitions that every request to a model gets.
         dialect: Whose reasoning event names all clients get; by default each its own.
         private_urls: Whether image and file URLs may point into private networks.
+        public_url: Where clients reach this: what stands before /v1, such as https://api.example.
+            With it, images that code shows have URLs of their containers' files (fetched with a
+            key, as those are); without it, data URLs.
         max_body: Bytes that a request body may have.
         max_items: Items that a request may have; each part of them counts, too.
         max_turns: Samplings after which a model's run ends incomplete; agents have their own.
@@ -95,6 +120,7 @@ class Provider:
         prices: What models cost, by name, for budgets that count money.
         rate: How many responses each principal may ask for.
         cors: Origins, such as https://app.example, whose web pages may call this; by default none.
+        mcp: Whether the tools, agents and workflows are served to MCP hosts, too, at /mcp.
         lease_seconds: How long a background response waits for a process that died, before
             another goes on with it.
         new_ids: Makes the source of ids of each response; seed it for repeatable runs.
@@ -103,6 +129,9 @@ class Provider:
     Raises:
         ConfigurationError: Two names are the same, or something is not what it should be.
     """
+
+    _draining = False
+    _awake = False
 
     def __init__(
         self,
@@ -120,7 +149,8 @@ class Provider:
         default_tools: Sequence[Mapping[str, Any]] = (),
         dialect: Dialect | None = None,
         private_urls: bool = False,
-        max_body: int = 64 * 1024 * 1024,
+        public_url: str | None = None,
+        max_body: int = MAX_BODY,
         max_items: int = MAX_ITEMS,
         max_turns: int = 1000,
         body_seconds: float = 60.0,
@@ -128,41 +158,39 @@ class Provider:
         prices: Mapping[str, Price] | None = None,
         rate: Rate | None = None,
         cors: Sequence[str] = (),
+        mcp: bool = True,
         lease_seconds: float = LEASE,
         new_ids: Callable[[], Ids] = Ids,
         clock: Clock = now,
     ) -> None:
-        _whole(max_body=max_body, max_items=max_items, max_turns=max_turns)
-        _positive(body_seconds=body_seconds, keep_alive=keep_alive, lease_seconds=lease_seconds)
-        served = _served(models, agents, workflows)
-        more = _definitions(default_tools)
-        catalogue = Catalogue(served, upstream, _tools(tools), more, max_turns, dict(prices or {}))
+        check_whole(max_body=max_body, max_items=max_items, max_turns=max_turns)
+        check_seconds(body_seconds=body_seconds, keep_alive=keep_alive, lease_seconds=lease_seconds)
+        served = served_of(models, agents, workflows)
+        more = definitions_of(default_tools)
+        catalogue = Catalogue(served, upstream, tools_of(tools), more, max_turns, prices or {})
         self._keys = Keys(api_keys)
         self._tools = tools
         self._desk = Desk(
             catalogue=catalogue,
             store=store_of(store),
-            files=_files(files),
+            files=files_of(files),
             seal=Seal(seal_keys),
             store_by_default=store_by_default,
             private_urls=private_urls,
+            figures=_figures(public_url, tools),
             max_items=max_items,
+            max_body=max_body,
             new_ids=new_ids,
             clock=clock,
         )
         self._lasting = not isinstance(self._desk.store, MemoryStore)
-        self._background = Background(self._desk, lease=lease_seconds)
-        manner = Manner(
-            keys=self._keys,
-            dialect=_spoken(dialect),
-            max_body=max_body,
-            max_items=max_items,
-            body_seconds=body_seconds,
-            keep_alive=keep_alive,
-            throttle=Throttle(_rate(rate)),
-        )
+        spoken, throttle = dialect_of(dialect), Throttle(rate_of(rate))
+        self._background = Background(self._desk, throttle, lease=lease_seconds)
+        manner = Manner(self._keys, spoken, max_body, max_items, body_seconds, keep_alive, throttle)
         self._endpoints = _endpoints(self._desk, self._background, manner, tools)
-        self._draining = False
+        offered = HostTools(self._desk, [*agents, *workflows], tools, prices=prices)
+        self._mcp = McpApi(offered, manner, self._desk.seal, origins=cors)
+        self._endpoints += [self._mcp] if mcp else []
         self._app: ASGIApp = crossing(self._routed(), cors, keyless=self._keys.open)
 
     def _routed(self) -> Router:
@@ -170,8 +198,8 @@ class Provider:
             routes=[
                 *(route for each in self._endpoints for route in each.routes()),
                 Route("/v1/models", Door({"GET": self._models})),
-                Route("/healthz", Door({"GET": self._health})),
-                Route("/readyz", Door({"GET": self._ready})),
+                Route("/healthz", Door({"GET": self._health, "HEAD": self._health})),
+                Route("/readyz", Door({"GET": self._ready, "HEAD": self._ready})),
             ],
             default=self._nowhere,
             lifespan=self._lifespan,
@@ -180,9 +208,18 @@ class Provider:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI's entry."""
-        if self._lasting:  # another process may have left a job behind
-            self._background.wake()
+        if not self._awake:
+            self._wake()
         await self._app(scope, receive, send)
+
+    def _wake(self) -> None:
+        """Look once for what another process may have left behind."""
+        self._awake = True
+        if self._lasting:
+            self._background.wake()
+        for each in self._endpoints:
+            if isinstance(each, Wakes):
+                each.wake()
 
     @property
     def open(self) -> bool:
@@ -197,6 +234,15 @@ class Provider:
         """
         return await self._desk.catalogue.names()
 
+    def mcp_server(self) -> "Server[Any]":
+        """What MCP hosts are offered, as a server of the official SDK, for any streams; its calls
+        are those of the principal `local`.
+
+        Raises:
+            ConfigurationError: There are no tools, agents or workflows.
+        """
+        return self._mcp.local()
+
     def drain(self) -> None:
         """Take leave: /readyz says 503 from now on, and WebSockets close when the response on
         them has ended. A server calls this when it takes no new connections any more.
@@ -210,6 +256,7 @@ class Provider:
         """Give back models' connections, tools' sandboxes and the store. A server's lifespan
         calls this; a Provider mounted in another application is closed by that application.
         """
+        self._awake = False
         async with AsyncExitStack() as open_still:  # one that cannot be closed stops no other
             open_still.push_async_callback(self._desk.store.aclose)
             open_still.push_async_callback(self._desk.files.aclose)
@@ -217,7 +264,8 @@ class Provider:
             for tool in self._tools:
                 if isinstance(tool, HostedTool):
                     open_still.push_async_callback(tool.aclose)
-            open_still.push_async_callback(self._background.aclose)  # the first to be closed
+            open_still.push_async_callback(self._background.aclose)
+            open_still.push_async_callback(self._mcp.aclose)  # the first to be closed
 
     @asynccontextmanager
     async def _lifespan(self, app: object) -> AsyncGenerator[None]:
@@ -281,98 +329,40 @@ def _endpoints(
         InputTokens(desk, manner),
         ResponsesApi(desk, background, manner),
         ConversationsApi(desk, manner),
-        FilesApi(manner.keys, desk.files, idle_seconds=manner.body_seconds),
+        FilesApi(
+            manner.keys,
+            desk.files,
+            idle_seconds=manner.body_seconds,
+            readers=[tool.library for tool in _searches(tools)],
+        ),
         *_stores(tools, desk, manner),
+        containers_of(manner, tools, desk.files),
     ]
+
+
+def _figures(public_url: str | None, tools: Sequence[object]) -> Figures | None:
+    """The images that code has shown, where they have URLs."""
+    base = base_of(public_url)
+    registries = [tool.containers for tool in tools if isinstance(tool, HasContainers)]
+    return None if base is None else Figures(base, registries)
 
 
 def _unready(reason: str) -> JSONResponse:
     return JSONResponse({"status": "unavailable", "reason": reason}, 503)
 
 
+def _searches(tools: Sequence[Offer | HostedTool]) -> Iterator["FileSearch"]:
+    """The file search that is served, if one is."""
+    for tool in tools:
+        if isinstance(tool, HostedTool) and tool.type == "file_search":
+            yield cast("FileSearch", tool)
+
+
 def _stores(tools: Sequence[Offer | HostedTool], desk: Desk, manner: Manner) -> Sequence[Endpoints]:
     """The vector stores of the file search that is served, if one is."""
     found: list[Endpoints] = []
-    for tool in tools:
-        if isinstance(tool, HostedTool) and tool.type == "file_search":
-            from .vector_stores import VectorStoresApi  # with the search engine behind it
+    for tool in _searches(tools):
+        from .vector_stores import VectorStoresApi  # with the search engine behind it
 
-            library = cast("FileSearch", tool).library
-            found.append(VectorStoresApi(manner, library, desk.files, new_ids=desk.new_ids))
+        found.append(VectorStoresApi(manner, tool.library, desk.files, new_ids=desk.new_ids))
     return found
-
-
-def _files(given: FileStore | None) -> FileStore:
-    if given is not None and not hasattr(given, "upload"):
-        raise ConfigurationError(
-            f"files: expected a FileStore, got {given!r}: DiskFiles(folder) keeps them in a folder"
-        )
-    return given or DiskFiles()
-
-
-def _rate(given: Rate | None) -> Rate:
-    if given is not None and not isinstance(given, Rate):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigurationError(f"rate: expected Rate(at_once=..., per_minute=...), got {given!r}")
-    return given or Rate()
-
-
-def _whole(**limits: object) -> None:
-    for name, value in limits.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigurationError(f"{name}: expected a whole number from 1, got {value!r}")
-
-
-def _positive(**seconds: object) -> None:
-    for name, value in seconds.items():
-        wrong = isinstance(value, bool) or not isinstance(value, int | float)
-        if wrong or not 0 < cast("float", value) < math.inf:
-            raise ConfigurationError(f"{name}: expected seconds above 0, got {value!r}")
-
-
-def _spoken(dialect: Dialect | None) -> Dialect | None:
-    if dialect is not None and dialect not in get_args(Dialect):
-        raise ConfigurationError(
-            f"dialect: expected one of {', '.join(get_args(Dialect))}, got {dialect!r}"
-        )
-    return dialect
-
-
-def _served(
-    models: Sequence[Model], agents: Sequence[Agent[Any]], workflows: Sequence[Workflow[Any]]
-) -> Sequence[Served]:
-    return [
-        *_checked(models, Model, "models"),
-        *_checked(agents, Agent, "agents"),
-        *_checked(workflows, Workflow, "workflows"),
-    ]
-
-
-def _checked(given: Sequence[Any], kind: type[Any], what: str) -> Sequence[Any]:
-    for one in given:
-        if not isinstance(one, kind):
-            raise ConfigurationError(
-                f"{what}: expected {kind.__name__} objects, got {type(one).__name__}"
-            )
-    return given
-
-
-def _tools(given: Sequence[Any]) -> Sequence[Offer | HostedTool]:
-    names: set[str] = set()
-    for one in given:
-        if not isinstance(one, Offer | HostedTool):
-            raise ConfigurationError(
-                f"tools: expected @tool functions or hosted tools, got {type(one).__name__}: "
-                "decorate the function with @tool"
-            )
-        name = one.function.name if isinstance(one, Offer) else one.type
-        if name in names:
-            raise ConfigurationError(f"tools: two tools are named {name!r}: rename one")
-        names.add(name)
-    return given
-
-
-def _definitions(given: Sequence[Mapping[str, Any]]) -> list[ToolDefinition]:
-    try:
-        return _DEFINITIONS.validate_python([dict(one) for one in given])
-    except (ValidationError, TypeError, ValueError) as error:
-        raise ConfigurationError(f"default_tools: expected tool definitions: {error}") from error

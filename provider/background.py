@@ -4,7 +4,7 @@ A job is driven here and told to the store, event by event; whoever follows it r
 so all see the same, and nothing that could be lost. The maker holds a lease. When its process
 dies, another (or the next) finds the job, closes what was open, and goes on from its items.
 
-Above: `responses`. Below: `respond` (admission), `making` (one job), `store.Jobs`.
+Above: `responses`. Below: `opened` (admission), `making` (one job), `room`, `store.Jobs`.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from typing import Final
 
 import anyio
 
-from antiphon.agents import RESUMED, Before, Setting
-from antiphon.errors import RequestError
+from antiphon.agents import RESUMED, Before, Setting, turn_told
+from antiphon.errors import RequestError, whence
 from antiphon.items import (
     Created,
     CreateResponse,
@@ -27,13 +27,15 @@ from antiphon.items import (
     Fold,
     Json,
     Response,
+    Usage,
     parse_event,
 )
 
 from .desk import Desk
 from .making import Making
 from .opened import Opened, reopened
-from .rate import Release
+from .rate import Release, Throttle
+from .room import Room
 from .store import Record
 from .view import View, Viewer
 
@@ -45,8 +47,8 @@ LEASE: Final = 30.0
 HEARD: Final = 5.0
 """Seconds within which a maker hears, at most, that somebody elsewhere wants the end."""
 
-AT_ONCE: Final = 256
-"""Jobs that run at the same time in this process; others are queued."""
+AT_ONCE: Final = 512
+"""Jobs that run at the same time in this process, half of them one principal's; others wait."""
 
 POLL: Final = 0.5
 """Seconds after which a follower looks again, if nobody in this process told it of news."""
@@ -62,14 +64,18 @@ class Background:
 
     Args:
         desk: What responses are made with.
+        throttle: Counts the jobs that this process takes over.
         lease: Seconds for which a job belongs to a process that says nothing more.
         at_once: Jobs that run at the same time.
     """
 
-    def __init__(self, desk: Desk, *, lease: float = LEASE, at_once: int = AT_ONCE) -> None:
+    def __init__(
+        self, desk: Desk, throttle: Throttle, *, lease: float = LEASE, at_once: int = AT_ONCE
+    ) -> None:
         self._desk = desk
+        self._throttle = throttle
         self._lease = lease
-        self._room = anyio.Semaphore(at_once)
+        self._room = Room(at_once)
         self._makings: dict[str, Making] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
@@ -109,7 +115,7 @@ class Background:
             release()
             await opened.events.aclose()
             raise
-        self._spawn(making).add_done_callback(lambda _: release())
+        self._spawn(making, release)
         return making.record
 
     async def _started(self, opened: Opened) -> Making:
@@ -141,7 +147,7 @@ class Background:
         """
         response_id, principal = record.response.id, record.principal
         sealing = self._desk.sealing(record.principal)
-        viewer = Viewer(View.from_data(record.view, sealing=sealing))
+        viewer = Viewer(View.from_data(record.view, sealing=sealing, images=self._desk.images))
         last = -1
         while True:
             news = self._news(response_id)
@@ -181,10 +187,17 @@ class Background:
         for response_id in await self._desk.store.stale(self._desk.clock()):
             if response_id in self._makings:
                 continue
-            owner = secrets.token_hex(8)
-            record = await self._desk.store.claim(response_id, owner=owner, until=self._until())
-            if record is not None:
-                self._spawn(await self._resumed(record, owner))
+            try:
+                await self._take_over(response_id)
+            except Exception:
+                log.exception("background response %s could not be taken over", response_id)
+
+    async def _take_over(self, response_id: str) -> None:
+        owner = secrets.token_hex(8)
+        record = await self._desk.store.claim(response_id, owner=owner, until=self._until())
+        if record is not None:
+            making = await self._resumed(record, owner)
+            self._spawn(making, self._throttle.hold(record.principal))
 
     async def aclose(self) -> None:
         """Let go of all jobs: the next process that looks goes on with them."""
@@ -220,16 +233,17 @@ class Background:
             told=told,
         )
 
-    def _spawn(self, making: Making) -> asyncio.Task[None]:
+    def _spawn(self, making: Making, release: Release) -> None:
         self._makings[making.record.response.id] = making
         task = asyncio.create_task(self._made(making))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
+        task.add_done_callback(lambda _: release())
 
     async def _made(self, making: Making) -> None:
         try:
-            await making.run(self._room, every=min(self._lease / 3, HEARD))
+            room = self._room.place(making.record.principal)
+            await making.run(room, every=min(self._lease / 3, HEARD))
         except Exception:
             log.exception("background response %s could not be kept", making.record.response.id)
         finally:
@@ -250,18 +264,25 @@ class Background:
 
     async def _resumed(self, record: Record, owner: str) -> Making:
         """A job that goes on, from what was told of it."""
-        kept = Fold()
-        count, last, lives = 0, -1, 0
-        while True:
+        kept, turns = Fold(), list[tuple[str, Usage]]()
+        count, last, lives, readable = 0, -1, 0, True
+        while readable:
             told = await self._desk.store.told(
                 record.response.id, principal=record.principal, after=last, limit=_PAGE
             )
             if told is None or not told.events:
                 break
             for number, data in told.events:
-                event = parse_event(data)
-                kept.add(event)
+                try:
+                    event = parse_event(data)
+                    kept.add(event)
+                except Exception as error:
+                    log.error("%s cannot be read: %s", record.response.id, whence(error))
+                    readable = False
+                    break
                 lives += event.type == RESUMED
+                if (turn := turn_told(event)) is not None:
+                    turns.append(turn)
                 count, last = count + 1, number
         if kept.envelope is None:  # nothing was told: it begins here
             kept.envelope = record.response
@@ -269,25 +290,35 @@ class Background:
             principal=record.principal,
             ids=self._desk.new_ids(),
             clock=self._desk.clock,
-            before=Before(kept, count),
+            before=Before(kept, count, turns),
         )
-        events = self._going_on(record, setting, lives)
+        events = self._going_on(record, setting, lives if readable else None)
         return self._making(record, events, setting, [], owner)
 
     async def _going_on(
-        self, record: Record, setting: Setting, lives: int
+        self, record: Record, setting: Setting, lives: int | None
     ) -> AsyncGenerator[Event, None]:
-        """The rest of a run; or its honest end, where it cannot go on."""
+        """The rest of a run; or its honest end, where it cannot go on.
+
+        Args:
+            record: The job's.
+            setting: With what was told of it.
+            lives: Processes that have tried already; None where nobody can read what they told.
+        """
         try:
+            if lives is None:
+                raise RequestError("what was told of it cannot be read")
             if lives >= MAX_LIVES:
                 raise RequestError(f"the process that made it ended {lives} times")
             events = await reopened(self._desk, _restored(record), setting)
             first = await anext(events)
-        except RequestError as error:
+        except Exception as error:
+            why = error.message if isinstance(error, RequestError) else "internal error"
+            log.error("%s could not go on: %s", record.response.id, whence(error))
             telling = setting.telling(record.response)
             for event in telling.begin():
                 yield event
-            for event in telling.fail("interrupted", f"it could not go on: {error.message}"):
+            for event in telling.fail("interrupted", f"it could not go on: {why}"):
                 yield event
             return
         yield first
@@ -297,11 +328,13 @@ class Background:
 
 
 def _kept(request: CreateResponse, opening: Response) -> Json | None:
-    """A request as the store keeps it, without its input; None if it holds credentials."""
+    """A request as the store keeps it, without its input and what is not known of it, which may
+    be anything; None if it holds credentials.
+    """
     shown = [tool.model_dump() for tool in opening.tools]
     if [tool.model_dump() for tool in request.tools or ()] != shown:
         return None
-    return request.model_dump(exclude={"input"})
+    return request.model_dump(exclude={"input", *(request.model_extra or ())})
 
 
 def _restored(record: Record) -> CreateResponse:

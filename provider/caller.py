@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from antiphon.errors import RequestError
 from antiphon.items import CreateResponse
@@ -17,6 +18,8 @@ from .view import Dialect, View
 VERSIONS: Final = ("latest", "2026-01-15", "2026-04-24")
 """The Open Responses versions that a client may ask for."""
 
+_VERSION: Final = "openresponses-version"
+_RAW_VERSION: Final = _VERSION.encode()
 _OPENAI_AGENTS: Final = ("openai/", "asyncopenai/", "litellm")
 _OPENAI_HEADERS: Final = ("originator", "openai-beta")
 
@@ -44,19 +47,34 @@ class Caller:
         Raises:
             RequestError: 400 for a version of the protocol that is not spoken here.
         """
-        version = headers.get("openresponses-version")
-        if version is not None and version not in VERSIONS:
-            raise RequestError(
-                f"OpenResponses-Version: expected one of {', '.join(VERSIONS)}, got {version!r}",
-                param="OpenResponses-Version",
-                code="unsupported_version",
-            )
+        version = headers.get(_VERSION)
+        _check(version)
         own: Dialect = "openai" if version is None and _openai(headers) else "openresponses"
         return cls(dialect or own, _extensions(headers))
 
     def view(self, request: CreateResponse) -> View:
         """What this client sees of a request's answer."""
         return View.of(request, dialect=self.dialect, extensions=self.extensions)
+
+
+def check_version(scope: Scope) -> None:
+    """Refuse a version of the protocol that is not spoken here, whatever is asked.
+
+    Raises:
+        RequestError: 400.
+    """
+    for name, value in scope["headers"]:
+        if name == _RAW_VERSION:
+            _check(value.decode("latin-1"))
+
+
+def _check(version: str | None) -> None:
+    if version is not None and version not in VERSIONS:
+        raise RequestError(
+            f"OpenResponses-Version: expected one of {', '.join(VERSIONS)}, got {version[:100]!r}",
+            param="OpenResponses-Version",
+            code="unsupported_version",
+        )
 
 
 def _openai(headers: Headers) -> bool:

@@ -1,11 +1,21 @@
 """The catalogue: every name that a request's `model` may say, and who answers to it."""
 
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any, Protocol, TypeAlias, cast
 
-from antiphon.agents import Agent, Seat, Setting, Workflow, build_menu, drive, team_of
+from antiphon.agents import (
+    Agent,
+    Delegate,
+    Seat,
+    Setting,
+    Workflow,
+    build_menu,
+    check_tools,
+    drive,
+    team_of,
+)
 from antiphon.errors import ConfigurationError, RequestError
 from antiphon.items import (
     BUILT_IN,
@@ -41,6 +51,14 @@ class Upstream(Protocol):
 
     async def aclose(self) -> None:
         """Give back connections."""
+        ...
+
+
+class Closed(Protocol):
+    """What is given back at the end."""
+
+    async def aclose(self) -> None:
+        """Give it back."""
         ...
 
 
@@ -84,9 +102,9 @@ class Catalogue:
                     f"two models, agents or workflows are named {one.name!r}: rename one"
                 )
             self._named[one.name] = one
-        if not self._named and upstream is None:
+        if not self._named and upstream is None and not tools:
             raise ConfigurationError(
-                "Provider: expected at least one model, agent, workflow or upstream, got none"
+                "Provider: expected at least one model, agent, workflow, upstream or tool, got none"
             )
 
     async def names(self) -> list[str]:
@@ -134,6 +152,15 @@ class Catalogue:
             who.check(request)
         else:
             build_menu(self._tools, scope, native=getattr(who, "native", ()))
+
+    async def check_tools(self, request: CreateResponse, scope: Scope) -> None:
+        """Whether all that a model's request names in its tools is there, and the principal's.
+
+        Raises:
+            RequestError: It is not.
+        """
+        if not isinstance(self.find(request.model), Agent | Workflow):  # they have their own
+            await check_tools(self._tools, replace(scope, request=request))
 
     def _with_defaults(self, request: CreateResponse) -> CreateResponse:
         if not self._default_tools:
@@ -186,22 +213,41 @@ class Catalogue:
         )
 
     def _listing(self) -> str:
-        return ", ".join(sorted(self._named)) or "those that its upstream lists at /v1/models"
+        elsewhere = "none" if self._upstream is None else "those that it lists at /v1/models"
+        return ", ".join(sorted(self._named)) or elsewhere
 
     async def aclose(self) -> None:
-        """Give back every model's connections."""
-        named = [one for one in self._named.values() if not isinstance(one, Workflow)]
-        models = [model for one in named for model in _models(one)]
+        """Give back every model's connections, and what the tools of served agents hold: programs
+        of MCP servers, sandboxes. Agents that a workflow's function calls are not known here.
+        """
+        held: dict[int, Closed] = {}  # agents may share models, and tools
+        for one in (*self._named.values(), *self._tools):
+            for each in _held(one, set()):
+                held[id(each)] = each
         async with AsyncExitStack() as open_still:  # one that cannot be closed stops no other
             if self._upstream is not None:
                 open_still.push_async_callback(self._upstream.aclose)
-            for model in {id(model): model for model in models}.values():  # agents may share one
-                open_still.push_async_callback(model.aclose)
+            for each in held.values():
+                open_still.push_async_callback(each.aclose)
 
 
-def _models(one: Model | Agent[Any]) -> list[Model]:
-    """A model; or those of an agent, and of all to whom its conversations may come."""
-    return [each.model for each in team_of(one).values()] if isinstance(one, Agent) else [one]
+def _held(one: object, seen: set[int]) -> Iterator[Closed]:
+    """What has to be given back with whoever is served: a model; those of an agent, of all to
+    whom its conversations may come, and of its sub-agents, with their tools.
+    """
+    if isinstance(one, Delegate):
+        one = getattr(one.serve, "__self__", None)  # the agent, where it is one
+    if isinstance(one, Model):
+        yield one
+    elif isinstance(one, Agent) and id(cast("object", one)) not in seen:
+        seen.add(id(cast("object", one)))
+        for agent in team_of(cast("Agent[Any]", one)).values():
+            seen.add(id(agent))
+            yield agent.model
+            for tool in agent.tools:
+                if isinstance(tool, HostedTool):
+                    yield tool
+                yield from _held(tool, seen)
 
 
 def _key(tool: ToolDefinition) -> tuple[str, str | None]:

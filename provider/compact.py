@@ -23,6 +23,7 @@ from antiphon.items import (
     Ids,
     Input,
     Item,
+    Json,
     Maybe,
     Reasoning,
     Short,
@@ -33,6 +34,7 @@ from antiphon.items import (
 )
 from antiphon.models import Model
 
+from .admit import refuse_fields
 from .desk import Desk
 from .door import Door
 from .line import Write
@@ -51,6 +53,7 @@ class CompactRequest(Wire):
     input: Maybe[Input] = None
     previous_response_id: Maybe[str] = None
     instructions: Maybe[str] = None
+    conversation: Maybe[str | Json] = None
     prompt_cache_key: Maybe[Short] = None
     prompt_cache_retention: Maybe[str] = None
     service_tier: Maybe[Tier] = None
@@ -59,8 +62,10 @@ class CompactRequest(Wire):
         """The same fields as a request for a response.
 
         Raises:
-            RequestError: No model is named: a default would be a guess about who reads it.
+            RequestError: No model is named: a default would be a guess about who reads it. Or a
+                field asks for what is not done here.
         """
+        refuse_fields(self.model_extra or {})
         if not self.model:
             raise RequestError(
                 "model: expected the name of the model that writes the summary, got none: "
@@ -137,8 +142,8 @@ async def compact(request: CreateResponse, *, desk: Desk, principal: str, view: 
     """Compact a conversation.
 
     Args:
-        request: Its model writes the summary; its input, after what `previous_response_id`
-            leads to, is the conversation; its instructions are the writer's, too.
+        request: Its model writes the summary; its input, after what `previous_response_id` or
+            `conversation` leads to, is what is compacted; its instructions are the writer's, too.
         desk: Who answers, the store, ids and limits.
         principal: Who asks.
         view: What this client sees.

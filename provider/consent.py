@@ -2,7 +2,7 @@
 
 For each call that waits the store keeps a row: the request's id, the principal, and a digest of
 who asks, the tool and its arguments. A word counts once, for that call and no other, whatever
-the client sends along. Above: `respond`. Below: `agents.approval` (what waits), `store`.
+the client sends along. Above: `opened`. Below: `agents.approval` (what waits), `store`.
 """
 
 from collections.abc import Sequence

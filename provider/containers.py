@@ -20,10 +20,10 @@ from starlette.types import Receive, Scope, Send
 
 from antiphon.errors import RequestError, SandboxError, SandboxNotFound
 from antiphon.items import parse_body
-from antiphon.tools import Container, Containers, HasContainers, uploaded
+from antiphon.tools import Container, Containers, HasContainers, check_terms, uploaded
 
 from .containers_files import ContainerFiles
-from .containers_fleet import Fleet, isolated, no_container, telling
+from .containers_fleet import Fleet, no_container, telling
 from .containers_wire import NewContainer, cut
 from .door import Door, guarded, refuse
 from .files import FileStore
@@ -63,13 +63,17 @@ class ContainersApi:
     async def _create(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = await self._manner.principal(scope)
         asked = parse_body(NewContainer, await self._manner.body(scope, receive))
-        asked.check(isolated=isolated(self._fleet.first))
+        check_terms(
+            network_policy=asked.network_policy and asked.network_policy.model_dump(),
+            skills=asked.skills,
+            isolation=self._fleet.first.sandboxes.isolation,
+        )
         wanted = asked.file_ids or []
         uploads = await StoredUploads.of(self._files, principal, wanted)
         supplies = uploaded(wanted, uploads, "file_ids")
         made = self._made(asked, principal)
         try:
-            with telling(self._fleet.first, made.id, principal):
+            with telling(self._fleet.first, made.id, principal, "file_ids"):
                 for supply in supplies:
                     async with self._inside.turn(principal):
                         data = await supply.read()

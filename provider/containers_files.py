@@ -7,23 +7,25 @@ Above: `containers`. Below: `uploading`, `files.form` (the multipart body), `con
 Source: OpenAI's API reference, "Container files".
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import PurePath
 from typing import Final, TypeAlias
 from weakref import WeakValueDictionary
 
-from anyio import Semaphore, SpooledTemporaryFile
+from anyio import Semaphore, SpooledTemporaryFile, WouldBlock, move_on_after
 from starlette.datastructures import Headers, QueryParams
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from antiphon.errors import RequestError
 from antiphon.items import parse_body
 from antiphon.tools import ContainerFile, Containers
 
 from .containers_fleet import Fleet, telling
-from .containers_wire import NewContainerFile, cut, shown_file
+from .containers_wire import NewContainerFile, cut, shown_file, two_files
 from .door import Door
 from .files import FileStore, disposition, no_file, safe_name, too_large
 from .manner import Manner
@@ -43,6 +45,10 @@ _IMAGES: Final = {
 """The types that are told: an image may stand in a page. SVG is not among them: it can run code."""
 
 _AT_ONCE: Final = 4
+_ARRIVING: Final = 8
+"""Uploads of one principal that may be on their way at a time: each is a file on the disk."""
+
+_AGAIN: Final = 5.0  # seconds
 _PIECE: Final = 256 * 1024
 _IN_MEMORY: Final = 1024 * 1024
 
@@ -63,6 +69,7 @@ class ContainerFiles:
         self._fleet = fleet
         self._files = files
         self._limit = min(MAX_FILE, files.max_bytes)
+        self._arriving: _Turns = WeakValueDictionary()
         self._coming: _Turns = WeakValueDictionary()
         self._leaving: _Turns = WeakValueDictionary()
 
@@ -92,6 +99,7 @@ class ContainerFiles:
             file = await self._upload(registry, named, principal, headers, receive)
         else:
             asked = parse_body(NewContainerFile, await self._manner.body(scope, receive))
+            asked.check()
             file = await self._copy(registry, named, principal, asked.file_id)
         await JSONResponse(shown_file(file))(scope, receive, send)
 
@@ -108,7 +116,10 @@ class ContainerFiles:
         form = Form(headers.get("content-type", ""), known=("file_id",))
         if announced(headers) > self._limit + MAX_OVERHEAD:
             raise too_large(self._limit)
-        async with SpooledTemporaryFile(max_size=_IN_MEMORY) as arrived:
+        async with (
+            _place(_turn(self._arriving, principal, _ARRIVING)),
+            SpooledTemporaryFile(max_size=_IN_MEMORY) as arrived,
+        ):
             size, more = 0, True
             while more:
                 chunk, more = await take(receive, self._manner.body_seconds)
@@ -117,7 +128,9 @@ class ContainerFiles:
                     if size > self._limit:
                         raise too_large(self._limit)
                     await arrived.write(piece)
-            if form.filename is None and "file_id" in form.fields:
+            if "file_id" in form.fields:
+                if form.filename is not None:
+                    raise two_files()
                 return await self._copy(registry, named, principal, form.fields["file_id"])
             name = form.end()
             async with self.turn(principal):
@@ -179,14 +192,20 @@ class ContainerFiles:
         principal = await self._manner.principal(scope)
         named, file_id = _path(scope)
         registry = self._fleet.running(named, principal)
-        async with _turn(self._leaving, principal):
+        async with AsyncExitStack() as turn:
             with telling(registry, named, principal):
-                read = await registry.read(named, file_id, principal, limit=MAX_FILE)
+                found = await registry.file(named, file_id, principal)
+                small = found is not None and found.bytes <= _PIECE
+                if not small:
+                    await turn.enter_async_context(_turn(self._leaving, principal))
+                limit = _PIECE if small else MAX_FILE
+                read = found and await registry.read(named, file_id, principal, limit=limit)
             if read is None:
                 raise no_container_file(file_id)
             file, data = read
             headers = {**_download(file.name), "content-length": str(len(data))}
-            await StreamingResponse(_pieces(data), headers=headers)(scope, receive, send)
+            in_time = _in_time(send, self._manner.body_seconds)
+            await StreamingResponse(_pieces(data), headers=headers)(scope, receive, in_time)
 
 
 def no_container_file(file_id: str, param: str | None = None) -> RequestError:
@@ -200,8 +219,43 @@ def no_container_file(file_id: str, param: str | None = None) -> RequestError:
     )
 
 
-def _turn(turns: _Turns, principal: str) -> Semaphore:
-    return turns.setdefault(principal, Semaphore(_AT_ONCE))
+def _turn(turns: _Turns, principal: str, most: int = _AT_ONCE) -> Semaphore:
+    return turns.setdefault(principal, Semaphore(most))
+
+
+@contextmanager
+def _place(turn: Semaphore) -> Generator[None]:
+    """A place that is had at once, or not at all.
+
+    Raises:
+        RequestError: 429; all are taken.
+    """
+    try:
+        turn.acquire_nowait()
+    except WouldBlock:
+        raise RequestError(
+            f"you send {_ARRIVING} files to containers already: wait until one has arrived",
+            status=429,
+            type="too_many_requests",
+            code="too_many_uploads",
+            retry_after=_AGAIN,
+        ) from None
+    try:
+        yield
+    finally:
+        turn.release()
+
+
+def _in_time(send: Send, seconds: float) -> Send:
+    """The same, for a client that takes each piece in time; another one has left."""
+
+    async def send_soon(message: Message) -> None:
+        with move_on_after(seconds) as timer:
+            await send(message)
+        if timer.cancelled_caught:
+            raise ClientDisconnect
+
+    return send_soon
 
 
 async def _pieces(data: bytes) -> AsyncGenerator[bytes]:

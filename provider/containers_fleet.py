@@ -9,7 +9,6 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
 
 from antiphon.errors import (
     RequestError,
@@ -18,12 +17,9 @@ from antiphon.errors import (
     SandboxUnavailable,
 )
 from antiphon.items import Json
-from antiphon.tools import Container, Containers
+from antiphon.tools import MAX_CONTAINERS, Container, Containers
 
 from .containers_wire import shown_container
-
-MAX_CONTAINERS: Final = 100
-"""Containers that one principal may have at a time, begun or not."""
 
 log: logging.Logger = logging.getLogger("antiphon.provider")
 
@@ -94,19 +90,19 @@ class Fleet:
         Raises:
             RequestError: 429, with the seconds until one of them expires.
         """
+        if sum(each.running(principal) for each in self._registries) < MAX_CONTAINERS:
+            return
         every = [found.container for found in self.page(principal)]
         ends = [
             each.last_active_at + each.idle_seconds for each in every if each.status == "running"
         ]
-        if len(ends) < MAX_CONTAINERS:
-            return
         raise RequestError(
             f"you have {len(ends)} containers, the most that one may have: delete one, or wait "
             "until one expires",
             status=429,
             type="too_many_requests",
             code="too_many_containers",
-            retry_after=min(60.0, max(1.0, min(ends) - time.time())),
+            retry_after=min(60.0, max(1.0, min(ends, default=0.0) - time.time())),
         )
 
 
@@ -116,8 +112,16 @@ def isolated(registry: Containers) -> bool:
 
 
 @contextmanager
-def telling(registry: Containers, container_id: str, principal: str) -> Generator[None]:
+def telling(
+    registry: Containers, container_id: str, principal: str, param: str | None = None
+) -> Generator[None]:
     """Errors of a container's sandbox as what a client is told.
+
+    Args:
+        registry: Where it is.
+        container_id: The container.
+        principal: Whose it is.
+        param: The field that is at fault where the sandbox refuses.
 
     Raises:
         RequestError: 404; the container is gone. 422; its sandbox refuses. 503; none starts.
@@ -139,7 +143,9 @@ def telling(registry: Containers, container_id: str, principal: str) -> Generato
         if not registry.owns(container_id, principal):  # it went while this was going on
             known = registry.find(container_id, principal)
             raise no_container(container_id, expired=known is not None) from error
-        raise RequestError(str(error), status=422, code="container_file_error") from error
+        raise RequestError(
+            str(error), param=param, status=422, code="container_file_error"
+        ) from error
 
 
 def no_container(

@@ -53,38 +53,30 @@ class NewContainer(Wire):
         """Seconds without use after which it is to expire; None leaves that to the provider."""
         return None if self.expires_after is None else self.expires_after.minutes * 60.0
 
-    def check(self, *, isolated: bool) -> None:
-        """Refuse what no sandbox here can do.
-
-        Args:
-            isolated: Whether anything stands between the code and this machine's network.
-
-        Raises:
-            RequestError: 400, with `param`.
-        """
-        if self.skills:
-            raise _unsupported("skills", "none: put what they bring in as files")
-        if self.network_policy is None:
-            return
-        if self.network_policy.type == "allowlist":
-            raise _unsupported(
-                "network_policy", '{"type": "disabled"}: no container here has a network'
-            )
-        if not isolated:
-            raise _unsupported(
-                "network_policy",
-                "none: the code runs on this machine as it is, network included (LocalSandboxes)",
-            )
-
 
 class NewContainerFile(Wire):
     """The body that copies an upload into a container."""
 
     file_id: str
+    file: Maybe[Any] = None
+
+    def check(self) -> None:
+        """Refuse a body that names two files.
+
+        Raises:
+            RequestError: 400; it has a `file`, too.
+        """
+        if self.file is not None:
+            raise two_files()
 
 
-def _unsupported(param: str, expected: str) -> RequestError:
-    return RequestError(f"{param}: expected {expected}", param=param, code="unsupported_parameter")
+def two_files() -> RequestError:
+    """What a request is told that sends a file and names another."""
+    return RequestError(
+        "file_id: expected no file_id beside a file: send one or the other",
+        param="file_id",
+        code="invalid_value",
+    )
 
 
 # --- lists -----------------------------------------------------------------------------------

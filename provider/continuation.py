@@ -7,7 +7,7 @@ Above: `session`. Below: `store`. Not here: when something is kept or forgotten.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
@@ -109,12 +109,12 @@ class Continuation:
         before = await self._store.chain(anchor, principal=principal)
         return replace(before, items=before.items + said)
 
-    async def item(self, item_id: str, *, principal: str) -> Item | None:
-        """An output item of a response, remembered or stored; None where it is in neither."""
-        for kept in reversed(self._kept.values()):
-            if item_id in kept.outputs and kept.record.principal == principal:
-                return kept.outputs[item_id]
-        return await self._store.item(item_id, principal=principal)
+    async def items(self, ids: Collection[str], *, principal: str) -> dict[str, Item]:
+        """Output items of responses, remembered or stored; what is in neither is left out."""
+        known = [kept.outputs for kept in self._kept.values() if kept.record.principal == principal]
+        found = {at: outputs[at] for outputs in known for at in ids if at in outputs}
+        absent = [at for at in ids if at not in found]
+        return found | (await self._store.items(absent, principal=principal) if absent else {})
 
     async def aclose(self) -> None:
         """Forget what this connection said; the store is its owner's to close."""

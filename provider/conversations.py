@@ -13,14 +13,15 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from antiphon.agents import context_of
 from antiphon.errors import RequestError
-from antiphon.items import CreateResponse, Item, Json, Maybe, Metadata, Wire, parse_body
+from antiphon.items import Item, Json, Maybe, Metadata, Wire, parse_body
 
-from .admit import admit, resolve_items
+from .admit import admit_items
 from .desk import Desk
 from .door import Door
 from .manner import Manner
-from .prepare import no_conversation
+from .prepare import no_conversation, whole
 from .responses import included
 from .store import Conversation, Paging, no_such_item
 from .view import View
@@ -122,8 +123,8 @@ class ConversationsApi:
         principal = await self._manner.principal(scope)
         view = self._view(scope, QueryParams(scope["query_string"]), principal)
         asked = parse_body(NewItems, await self._manner.body(scope, receive))
-        items = await self._admitted(asked.items, scope, principal)
         named = _id(scope)
+        items = await self._admitted(asked.items, scope, principal, named=named)
         added = await self._desk.store.append(named, items, principal=principal)
         if added is None:
             raise no_conversation(named, param="id")
@@ -154,8 +155,17 @@ class ConversationsApi:
             raise no_conversation(named, param="id")
         return found
 
-    async def _admitted(self, items: Sequence[Item], scope: Scope, principal: str) -> list[Item]:
-        """Items as they may be kept: each admitted as a request's own, references resolved."""
+    async def _admitted(
+        self, items: Sequence[Item], scope: Scope, principal: str, *, named: str | None = None
+    ) -> list[Item]:
+        """Items as they may be kept: each admitted as a request's own, references resolved.
+
+        Args:
+            items: What is to be added.
+            scope: The request's.
+            principal: Whose it is.
+            named: The conversation that they go on from.
+        """
         if len(items) > MAX_ADDED:
             raise RequestError(
                 f"items: expected at most {MAX_ADDED}, got {len(items)}: add them in several "
@@ -163,16 +173,33 @@ class ConversationsApi:
                 param="items",
                 code="too_many_items",
             )
-        asked = CreateResponse.model_construct(input=list(items))
-        admit(asked, private_urls=self._desk.private_urls, max_items=self._desk.max_items)
+        figures = self._desk.figures
+        seen = items if figures is None else figures.passed(items)
+        private_urls, max_items = self._desk.private_urls, self._desk.max_items
+        admit_items(seen, private_urls=private_urls, max_items=max_items, param="items")
         view = self._view(scope, QueryParams(""), principal)
-        given = self._desk.sealing(principal).opened(items, param="items")
-        return await resolve_items(given, self._desk.store, principal=principal, view=view)
+        kept = await whole(items, self._desk, principal=principal, view=view, param="items")
+        try:
+            context_of([], kept, param="items")
+        except RequestError as error:
+            if error.code != "orphan" or named is None:
+                raise
+            before = await self._desk.store.said(named, principal=principal)
+            if before is None:
+                raise no_conversation(named, param="id") from None
+            context_of(before, kept, param="items")  # the call may stand there already
+        return kept
 
     def _view(self, scope: Scope, query: QueryParams, principal: str) -> View:
         caller = self._manner.caller(scope)
         sealing = self._desk.sealing(principal)
-        return View(caller.dialect, caller.extensions, included(query), sealing=sealing)
+        return View(
+            dialect=caller.dialect,
+            extensions=caller.extensions,
+            include=included(query),
+            sealing=sealing,
+            images=self._desk.images,
+        )
 
 
 def _id(scope: Scope) -> str:

@@ -2,26 +2,33 @@
 
 A stored file, or the bytes that a request holds, becomes what its content is: text becomes text,
 between marks that it cannot forge; an image an image; what is neither goes on as it is to models
-that take files. URLs are the model's server's to fetch.
+that take files. URLs are the model's server's to fetch. No id of a file goes further than this: a
+model's server would look it up among the files of the provider's own account there.
 
-Above: `respond`. Below: `files.store`, `files.content`. Not here: text out of PDF and office
+Above: `opened`. Below: `files.store`, `files.content`. Not here: text out of PDF and office
 formats. Source: OpenAI's API reference, "File inputs".
 """
 
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from operator import is_
+from typing import Final, TypeVar, cast
 
 from anyio import to_thread
 
 from antiphon.errors import RequestError
 from antiphon.items import (
+    AgentCall,
     CustomToolCallOutput,
     FunctionCallOutput,
     InputFile,
     InputImage,
     Item,
+    Json,
+    McpCall,
     Message,
     Part,
+    ToolCall,
+    UnknownPart,
 )
 
 from .files import UNNAMED, Content, FileStore, Held, held, no_file, safe_name
@@ -69,8 +76,8 @@ class Documents:
     async def read(self, items: Sequence[Item], *, before: bool = False) -> list[Item]:
         """The items with all their files readable; an item without files is the same object.
 
-        Looked at are messages (but the model's own) and the outputs of functions that a client
-        ran. What a tool of this provider gave stays as the model saw it.
+        What a tool of this provider gave, and the model's own words, stay as the model saw them;
+        but a client may have written these, too, so the ids of files are looked up in all.
 
         Args:
             items: Some items of the request.
@@ -80,21 +87,46 @@ class Documents:
             RequestError: 404; there is no such file. 400; a part names none or several, or is
                 nothing that the model takes. 413; the files have more bytes than they may.
         """
+        return await self._read(items, "" if before else "input")
+
+    async def _read(self, items: Sequence[Item], place: str) -> list[Item]:
         readable: list[Item] = []
         for position, item in enumerate(items):
-            field, parts = _parts(item)
-            if not any(_is_file(part) for part in parts):
+            field = _FIELDS.get(type(item))
+            given: object = field and getattr(item, field)
+            if field is None or not isinstance(given, list):
                 readable.append(item)
                 continue
-            shown: list[Part] = []
-            for number, part in enumerate(parts):
-                where = "" if before else f"input[{position}].{field}[{number}]"
-                shown.append(await self._part(part, where))
-            readable.append(item.model_copy(update={field: shown}))
+            where = place and f"{place}[{position}].{field}"
+            shown: list[Item] | list[Part]
+            if isinstance(item, AgentCall):
+                shown = await self._read(item.output, where)
+            else:
+                seen = type(item) in _SEEN or getattr(item, "role", None) == "assistant"
+                shown = await self._parts(cast("list[Part]", given), where, seen=seen)
+            was = cast("list[object]", given)
+            same = shown is was or all(map(is_, shown, was))
+            readable.append(item if same else item.model_copy(update={field: shown}))
         return readable
 
+    async def _parts(self, parts: list[Part], place: str, *, seen: bool) -> list[Part]:
+        """Parts made readable; of those that a model has seen, only what has an id is touched."""
+        files = [
+            number
+            for number, part in enumerate(parts)
+            if type(part) in _FILES and not (seen and getattr(part, "file_id", _ANY) is None)
+        ]
+        if not files:
+            return parts
+        shown = list(parts)
+        for number in files:
+            shown[number] = await self._part(parts[number], place and f"{place}[{number}]")
+        return shown
+
     async def _part(self, part: Part, where: str) -> Part:
-        if isinstance(part, InputImage) and _is_file(part):
+        if isinstance(part, UnknownPart):
+            _refuse_ids(part, where)
+        if isinstance(part, InputImage) and part.file_id is not None:
             return await self._image(part, _param(where, "file_id"))
         if not isinstance(part, InputFile):
             return part
@@ -123,6 +155,12 @@ class Documents:
         return await _off_loop(len(file.data), file.file)
 
     async def _image(self, part: InputImage, param: str) -> InputImage:
+        if part.image_url is not None:
+            raise RequestError(
+                f"{param}: expected one of image_url, file_id, got both: send exactly one",
+                param=param,
+                code="invalid_value",
+            )
         file = await self._stored(part.file_id or "", param)
         image = await _off_loop(len(file.data), file.image)
         if image is None:
@@ -197,21 +235,37 @@ def _unsupported(param: str) -> RequestError:
     )
 
 
-def _parts(item: Item) -> tuple[str, Sequence[Part]]:
-    """The parts of an item that a client may have put files in, and their field."""
-    if isinstance(item, Message) and item.role != "assistant":
-        field, content = "content", item.content
-    elif isinstance(item, FunctionCallOutput | CustomToolCallOutput):
-        field, content = "output", item.output
-    else:
-        return "", ()
-    return field, () if isinstance(content, str) else content
+_FIELDS: Final[Mapping[type, str]] = {
+    Message: "content",
+    FunctionCallOutput: "output",
+    CustomToolCallOutput: "output",
+    ToolCall: "output",
+    McpCall: "content",
+    AgentCall: "output",
+}
+"""Where an item holds parts (an agent's call: items)."""
+
+_SEEN: Final = frozenset({ToolCall, McpCall})
+_ANY: Final = ""  # what no field named `file_id` says may still stand deeper
+_FILES: Final = frozenset({InputFile, InputImage, UnknownPart})
+"""What may name a file; by class, since `isinstance` of a pydantic class that it is not is slow."""
 
 
-def _is_file(part: Part) -> bool:
-    if isinstance(part, InputImage):
-        return part.image_url is None and part.file_id is not None
-    return isinstance(part, InputFile)
+def _refuse_ids(part: UnknownPart, where: str) -> None:
+    """A part that nobody here understands may say nothing of files.
+
+    Raises:
+        RequestError: 400; it names one.
+    """
+    inside = (part.model_extra or {}).values()
+    nested = (cast("Json", value) for value in inside if isinstance(value, dict))
+    if any("file_id" in fields for fields in (part.model_extra or {}, *nested)):
+        raise RequestError(
+            f"{_param(where, 'file_id')}: expected a file in an input_file or input_image part, "
+            f"got one in {part.type!r:.100}: send it as one of these",
+            param=_param(where, "file_id"),
+            code="invalid_value",
+        )
 
 
 def _param(where: str, field: str = "") -> str:

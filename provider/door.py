@@ -16,7 +16,9 @@ from starlette.types import Message, Receive, Scope, Send
 from antiphon.errors import RequestError
 
 from .access import Access
+from .caller import check_version
 from .problem import Problem
+from .uploading import announced
 
 Handler: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -59,6 +61,7 @@ async def guarded(handler: Handler, scope: Scope, receive: Receive, send: Send) 
         await send(message)
 
     try:
+        check_version(scope)
         await handler(scope, receive, tagged)
     except ClientDisconnect:
         return
@@ -109,8 +112,7 @@ async def read_json(scope: Scope, receive: Receive, *, limit: int, seconds: floa
             status=415,
             code="unsupported_media_type",
         )
-    announced = headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit:
+    if announced(headers) > limit:
         raise _too_large(limit)
     with anyio.move_on_after(seconds) as timer:
         return await _read(receive, limit)

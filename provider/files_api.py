@@ -7,24 +7,23 @@ Source: OpenAI's API reference, "Files".
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import PurePath
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Any, Final, Protocol
 
-import anyio
 from starlette.datastructures import Headers, QueryParams
-from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from antiphon.errors import ConfigurationError, RequestError
+from antiphon.errors import ConfigurationError
 
 from .auth import Keys
 from .door import Door
-from .files import FileStore, Order, StoredFile, disposition, no_file, too_large
+from .files import FileStore, StoredFile, disposition, no_file, too_large
+from .store import invalid, limit_of, listed, order_of, whole
+from .uploading import announced, check_origin, take
 
 PURPOSES: Final = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
 """What a file may be uploaded for."""
@@ -34,8 +33,6 @@ _SECONDS: Final = "expires_after[seconds]"
 _KNOWN: Final = ("purpose", _ANCHOR, _SECONDS)
 _SHORTEST, _LONGEST = 3_600, 2_592_000  # seconds: one hour, 30 days
 _MOST: Final = 10_000
-_WINDOW: Final = 64 * 1024
-_DIGITS: Final = 19  # of a number that is larger than any file
 
 _SAFE: Final = {
     ".csv": "text/csv",
@@ -54,6 +51,14 @@ _SAFE: Final = {
 """Types that are told by a name's ending; none that a browser would run."""
 
 
+class Reader(Protocol):
+    """Who keeps what it has read in files, such as a library of vector stores."""
+
+    async def forget(self, file_id: str, *, principal: str) -> None:
+        """Keep nothing of a file any more: its owner deletes it."""
+        ...
+
+
 class FilesApi:
     """The endpoints of files.
 
@@ -61,12 +66,20 @@ class FilesApi:
         keys: Who is asking.
         files: Where files are kept.
         idle_seconds: How long an upload may take for each 64 KiB of its body.
+        readers: Who is told of deleted files.
 
     Raises:
         ConfigurationError: The parser of uploads is not installed.
     """
 
-    def __init__(self, keys: Keys, files: FileStore, *, idle_seconds: float = 60.0) -> None:
+    def __init__(
+        self,
+        keys: Keys,
+        files: FileStore,
+        *,
+        idle_seconds: float = 60.0,
+        readers: Sequence[Reader] = (),
+    ) -> None:
         if find_spec("python_multipart") is None:
             raise ConfigurationError(
                 "uploads of files need python-multipart: pip install 'antiphon[server]'"
@@ -74,6 +87,7 @@ class FilesApi:
         self._keys = keys
         self._files = files
         self._idle = idle_seconds
+        self._readers = readers
 
     def routes(self) -> list[Route]:
         """What is served, each path with its door."""
@@ -89,14 +103,14 @@ class FilesApi:
         principal = await self._keys.principal(scope)
         headers = Headers(scope=scope)
         if self._keys.open:
-            _check_origin(headers)
+            check_origin(headers)
         form = Form(headers.get("content-type", ""), known=_KNOWN)
-        if _announced(headers) > self._files.max_bytes + MAX_OVERHEAD:
+        if announced(headers) > self._files.max_bytes + MAX_OVERHEAD:
             raise too_large(self._files.max_bytes)
         async with self._files.upload(principal=principal) as upload:
             more = True
             while more:
-                chunk, more = await _take(receive, self._idle)
+                chunk, more = await take(receive, self._idle)
                 for piece in form.feed(chunk):
                     await upload.write(piece)
                 _check(form.fields)  # as soon as can be: the file may be long
@@ -114,20 +128,14 @@ class FilesApi:
         page = await self._files.page(
             principal=principal,
             after=after,
-            limit=_limit(query),
-            order=_order(query),
+            limit=limit_of(query, default=_MOST, most=_MOST),
+            order=order_of(query),
             purpose=query.get("purpose"),
         )
         if page is None:
             raise no_file(after or "", "after")
-        listed = {
-            "object": "list",
-            "data": [_shown(file) for file in page.files],
-            "first_id": page.files[0].id if page.files else None,
-            "last_id": page.files[-1].id if page.files else None,
-            "has_more": page.has_more,
-        }
-        await JSONResponse(listed)(scope, receive, send)
+        shown = [_shown(file) for file in page.files]
+        await JSONResponse(listed(shown, has_more=page.has_more))(scope, receive, send)
 
     async def _retrieve(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = await self._keys.principal(scope)
@@ -140,8 +148,11 @@ class FilesApi:
     async def _delete(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = await self._keys.principal(scope)
         file_id: str = scope["path_params"]["id"]
-        if not await self._files.delete(file_id, principal=principal):
+        if await self._files.load(file_id, principal=principal) is None:
             raise no_file(file_id)
+        for each in self._readers:  # first: if this is cut off, the file can be deleted once more
+            await each.forget(file_id, principal=principal)
+        await self._files.delete(file_id, principal=principal)
         gone = {"id": file_id, "object": "file", "deleted": True}
         await JSONResponse(gone)(scope, receive, send)
 
@@ -155,68 +166,6 @@ class FilesApi:
             await answer(scope, receive, send)
 
 
-def _check_origin(headers: Headers) -> None:
-    """Refuse other sites' pages where there are no keys.
-
-    A form is the one body that a browser sends anywhere without asking first.
-
-    Raises:
-        RequestError: 403; another site's page sends it.
-    """
-    origin = headers.get("origin")
-    if origin is not None and _host(origin) != _host(f"//{headers.get('host', '')}"):
-        raise RequestError(
-            f"this provider has no API keys and takes no uploads from pages of {origin[:100]!r}: "
-            'configure api_keys={"<key>": "<principal>"}',
-            status=403,
-            code="local_only",
-            type="permission_error",
-        )
-
-
-def _host(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None
-
-
-def _announced(headers: Headers) -> int:
-    """How long the body is by its own word; 0 where it says nothing that can be read."""
-    said = headers.get("content-length", "")
-    return int(said[:_DIGITS]) if said.isdecimal() else 0
-
-
-async def _take(receive: Receive, seconds: float) -> tuple[bytes, bool]:
-    """At least 64 KiB of a body, or its end, and whether there is more.
-
-    A sender has to come that far in time: one that sends a byte now and then is as idle as one
-    that sends nothing.
-
-    Raises:
-        RequestError: 408; it did not.
-        ClientDisconnect: The client left.
-    """
-    chunks: list[bytes] = []
-    size = 0
-    with anyio.move_on_after(seconds):
-        while size < _WINDOW:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if not message.get("more_body", False):
-                return b"".join(chunks), False
-        return b"".join(chunks), True
-    raise RequestError(
-        f"expected {_WINDOW:,} bytes of the body, or its end, every {seconds:g} seconds: "
-        "send it faster",
-        status=408,
-        code="request_timeout",
-    )
-
-
 def _check(fields: Mapping[str, str]) -> None:
     """Refuse a purpose or an expiry that is not served, if it has come.
 
@@ -225,10 +174,10 @@ def _check(fields: Mapping[str, str]) -> None:
     """
     purpose = fields.get("purpose", PURPOSES[0])
     if purpose not in PURPOSES:
-        raise _invalid("purpose", f"one of {', '.join(PURPOSES)}", purpose)
+        raise invalid("purpose", f"one of {', '.join(PURPOSES)}", purpose)
     if fields.get(_ANCHOR, "created_at") != "created_at":
-        raise _invalid(_ANCHOR, "created_at", fields[_ANCHOR])
-    _whole(fields.get(_SECONDS, str(_SHORTEST)), _SECONDS, _SHORTEST, _LONGEST)
+        raise invalid(_ANCHOR, "created_at", fields[_ANCHOR])
+    whole(fields.get(_SECONDS, str(_SHORTEST)), _SECONDS, _SHORTEST, _LONGEST)
 
 
 def _wanted(fields: Mapping[str, str]) -> tuple[str, int | None]:
@@ -247,30 +196,6 @@ def _wanted(fields: Mapping[str, str]) -> tuple[str, int | None]:
     if _SECONDS in fields:
         return fields["purpose"], int(fields[_SECONDS])
     return fields["purpose"], _LONGEST if fields["purpose"] == "batch" else None
-
-
-def _limit(query: QueryParams) -> int:
-    return _whole(query.get("limit", str(_MOST)), "limit", 1, _MOST)
-
-
-def _order(query: QueryParams) -> Order:
-    order = query.get("order", "desc")
-    if order not in ("asc", "desc"):
-        raise _invalid("order", "asc or desc", order)
-    return order
-
-
-def _whole(text: str, param: str, least: int, most: int) -> int:
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1
-    if not least <= number <= most:
-        raise _invalid(param, f"a whole number from {least:,} to {most:,}", text)
-    return number
-
-
-def _invalid(param: str, expected: str, got: str) -> RequestError:
-    return RequestError(
-        f"{param}: expected {expected}, got {got[:100]!r}", param=param, code="invalid_value"
-    )
 
 
 def _shown(file: StoredFile) -> dict[str, Any]:

@@ -73,5 +73,11 @@ class InlineAgents:
 
         return [Delegate(agent.name, function_of(agent.name, words), serve, "fresh")]
 
+    async def check(self, definition: ToolDefinition, scope: Scope) -> None:
+        """What the agent's own tools name is there, too (see `tools.Checks`)."""
+        agent = cast("AgentTool", definition)
+        asked = CreateResponse(model=agent.model or scope.request.model, tools=list(agent.tools))
+        await self._catalogue.check_tools(asked, scope)
+
     async def aclose(self) -> None:
         """Nothing is held."""

@@ -8,6 +8,7 @@ Above: `background`. Below: `store.Jobs`, `feed`.
 
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Final, cast
 
@@ -103,11 +104,11 @@ class Making:
         news, self.news = self.news, anyio.Event()
         news.set()
 
-    async def run(self, room: anyio.Semaphore, *, every: float) -> None:
+    async def run(self, room: AbstractAsyncContextManager[None], *, every: float) -> None:
         """Drive the run to its end, and keep it.
 
         Args:
-            room: Of which one place is taken while it runs.
+            room: A place, which is taken while it runs.
             every: Seconds after which the lease is renewed.
         """
         async with anyio.create_task_group() as tasks:

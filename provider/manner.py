@@ -3,7 +3,7 @@
 Above: every endpoint. Below: `auth`, `caller`, `door`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
@@ -13,7 +13,7 @@ from .auth import Keys
 from .caller import Caller
 from .door import read_json
 from .line import Line
-from .rate import Rate, Throttle
+from .rate import Throttle
 from .view import Dialect
 
 
@@ -37,7 +37,7 @@ class Manner:
     max_items: int
     body_seconds: float
     keep_alive: float
-    throttle: Throttle = field(default_factory=lambda: Throttle(Rate()))
+    throttle: Throttle
 
     async def principal(self, scope: Scope) -> str:
         """Whose request this is.

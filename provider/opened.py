@@ -10,6 +10,7 @@ from typing import cast
 
 from antiphon.agents import Agent, Setting, Word, answers
 from antiphon.items import Created, CreateResponse, Event, Item, Response
+from antiphon.tools import Scope, upload_ids
 
 from .access import note
 from .consent import Consent
@@ -18,6 +19,7 @@ from .documents import Documents
 from .prepare import prepare, said
 from .store import Record
 from .telemetry import traced
+from .uploads import StoredUploads
 from .view import View
 
 
@@ -54,7 +56,7 @@ class Opened:
         Raises:
             RequestError: Anything that is wrong with the request.
         """
-        view = replace(view, sealing=desk.sealing(principal))
+        view = replace(view, sealing=desk.sealing(principal), images=desk.images)
         prepared = await prepare(request, desk, principal=principal, view=view)
         history, given = prepared.history, prepared.request.items
         model = request.model or desk.catalogue.find(None).name
@@ -65,11 +67,12 @@ class Opened:
             principal=principal,
             asked_of=[model, *desk.catalogue.team(model)],
         )
-        stored = desk.store_by_default if request.store is None else request.store
         documents = _documents(desk, model, principal)
         before = await documents.read(history, before=True)
         readable = await documents.read(given)
-        full = request.model_copy(update={"model": model, "input": readable, "store": stored})
+        full = request.model_copy(
+            update={"model": model, "input": readable, "store": desk.stores(request)}
+        )
         setting = Setting(
             history=before,
             principal=principal,
@@ -78,7 +81,9 @@ class Opened:
             approvals=consent,
             words=words,
             private_urls=desk.private_urls,
+            uploads=await StoredUploads.of(desk.files, principal, upload_ids(full.tools or ())),
         )
+        await desk.catalogue.check_tools(full, Scope(principal=principal, request=full))
         events = desk.catalogue.serve(full, setting)
         first = cast("Created", await anext(events))
         note(model=model, response_id=first.response.id)
@@ -131,6 +136,13 @@ async def reopened(
     consent = Consent(desk.store, desk.clock)
     # What was approved may have run: the words only say which calls have no receipt yet.
     words = [Word(answer) for answer in answers(request.items)]
-    private = desk.private_urls
-    whole = replace(setting, history=before, approvals=consent, words=words, private_urls=private)
+    named = upload_ids(request.tools or ())
+    whole = replace(
+        setting,
+        history=before,
+        approvals=consent,
+        words=words,
+        private_urls=desk.private_urls,
+        uploads=await StoredUploads.of(desk.files, setting.principal, named),
+    )
     return desk.catalogue.serve(readable, whole)

@@ -6,7 +6,8 @@ client saw too little of is completed. So every endpoint that takes `input` read
 Above: `opened`, `compact`, `tokens`. Below: `admit`, `sealing`, `store`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from antiphon.errors import RequestError
 from antiphon.items import CreateResponse, Item
@@ -48,11 +49,50 @@ async def prepare(request: CreateResponse, desk: Desk, *, principal: str, view: 
     Raises:
         RequestError: Anything that is wrong with it.
     """
-    admit(request, private_urls=desk.private_urls, max_items=desk.max_items)
+    seen = request
+    if desk.figures is not None and isinstance(request.input, list):
+        seen = request.model_copy(update={"input": desk.figures.passed(request.input)})
+    admit(
+        seen,
+        private_urls=desk.private_urls,
+        stored=desk.stores(request),
+        max_items=desk.max_items,
+    )
     before = await said(desk.store, request, principal)
-    opened = desk.sealing(principal).opened(request.items)
-    given = await resolve_items(opened, desk.store, principal=principal, view=view)
+    given = await whole(request.items, desk, principal=principal, view=view)
     return Prepared(request.model_copy(update={"input": given}), before)
+
+
+async def whole(
+    items: Sequence[Item], desk: Desk, *, principal: str, view: View, param: str = "input"
+) -> list[Item]:
+    """Items as a client sends them, made whole: opened, resolved, with their images.
+
+    Args:
+        items: What was sent.
+        desk: Where responses are kept, and what opens sealed items.
+        principal: Who sent them.
+        view: What this client sees.
+        param: What the list of them is called.
+
+    Raises:
+        RequestError: One is sealed by somebody else; a reference points to nothing, or to more
+            than a request may hold, as its images may be.
+    """
+    opened = desk.sealing(principal).opened(items, param=param)
+    figures = desk.figures
+    seeing = replace(view, images=None if figures is None else figures.sent(opened))
+    given = await resolve_items(
+        opened,
+        desk.store,
+        principal=principal,
+        view=seeing,
+        max_bytes=desk.max_body,
+        param=param,
+    )
+    if figures is None:
+        return given
+    return figures.restored(given, principal, limit=desk.max_body, param=param)
 
 
 async def said(store: Store, request: CreateResponse, principal: str) -> list[Item]:

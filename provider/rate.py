@@ -79,6 +79,15 @@ class Throttle:
                 wait = (1 - use.left) * 60 / self._rate.per_minute
                 raise _too_many(f"at most {self._rate.per_minute} requests a minute", wait)
             use.left -= 1
+        return self._held(use)
+
+    def hold(self, principal: str) -> Release:
+        """Take a place for a response that was admitted before, elsewhere: it is never refused,
+        and whoever asks next finds one place less.
+        """
+        return self._held(self._use(principal))
+
+    def _held(self, use: _Use) -> Release:
         use.taken += 1
         given = False
 

@@ -7,6 +7,7 @@ that left included, what the loop folded is what is stored.
 Above: `responses`. Below: `opened` (admission), `view` (what is seen), `feed` (when it goes out).
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Self, cast
 
@@ -18,6 +19,7 @@ from antiphon.items import (
     CreateResponse,
     Event,
     Failed,
+    Fault,
     Incomplete,
     Response,
     ResponseEvent,
@@ -31,6 +33,8 @@ from .view import View, Viewer
 
 _TERMINAL = frozenset({Completed, Incomplete, Failed})
 Send = Callable[[bytes], Awaitable[None]]
+
+log: logging.Logger = logging.getLogger("antiphon.provider")
 
 
 class Responder:
@@ -47,8 +51,8 @@ class Responder:
         self._viewer = Viewer(opened.view)
         self._events = opened.events
         self._end: Response | None = None
-        self._frames: list[bytes] = []
-        self._tail: list[bytes] = []
+        self._last: ResponseEvent | None = None  # which tells the end, and is changed in that
+        self._told: list[bytes] = []
 
     @classmethod
     async def begin(
@@ -67,15 +71,15 @@ class Responder:
         """Tell the response as server-sent events; every write holds whole frames."""
 
         async def flush() -> None:
-            if self._frames:
-                waiting = b"".join(self._frames)
-                self._frames.clear()
+            if self._told:
+                waiting = b"".join(self._told)
+                self._told.clear()
                 await send(waiting)
 
         self._take_first()
-        await self._drive(self._take_frame, flush)
-        await self._save()
-        await send(b"".join([*self._tail, DONE]))
+        await self._drive(self._take, flush)
+        await self._close()
+        await send(b"".join([*self._told, DONE]))
 
     async def whole(self) -> bytes:
         """The terminal response as JSON."""
@@ -98,32 +102,59 @@ class Responder:
 
     def _note(self, event: Event) -> None:
         if type(event) in _TERMINAL:
-            self._end = cast("ResponseEvent", event).response
+            self._last = cast("ResponseEvent", event)
+            self._end = self._last.response
 
     def _take_first(self) -> None:
-        """Make the first frame."""
-        self._take_frame(Created(response=self.opened.response))
+        """Tell that it was created."""
+        self._take(Created(response=self.opened.response))
 
-    def _take_frame(self, event: Event) -> None:
-        """Note an event and make its frame. The terminal one waits until the response is stored,
-        so that a client which answers at once finds it.
+    def _take(self, event: Event) -> None:
+        """Note an event and tell it. The terminal one waits until the response is stored, so that
+        a client which answers at once finds it.
         """
-        frames = self._tail if type(event) in _TERMINAL else self._frames
-        self._note(event)
+        if type(event) in _TERMINAL:
+            self._note(event)
+        else:
+            self._tell(event)
+
+    def _tell(self, event: Event) -> None:
         shown = self._viewer.show(event)
         if shown is None:
             return
         if self._viewer.view.obfuscate:
             pad(shown)
-        frames.append(frame(shown))
+        self._told.append(self._encode(shown))
+
+    def _encode(self, event: Event) -> bytes:
+        """An event as its carrier tells it."""
+        return frame(event)
+
+    async def _close(self) -> None:
+        """Keep what was folded, and tell the end."""
+        await self._save()
+        assert self._last is not None  # the loop always ends with a terminal event
+        self._tell(self._last)
 
     async def _save(self) -> None:
-        """Keep what was folded, if it is to be kept."""
+        """Keep what was folded, if it is to be kept; where the store fails, so does the response:
+        nobody can go on from it.
+        """
         if self._end is None or not self.opened.request.store:
             return
-        record = self.opened.record(self._end)
-        with anyio.CancelScope(shield=True):  # what has ended is kept, though its client leaves
-            await self._desk.store.save(record)
+        try:
+            with anyio.CancelScope(shield=True):  # what has ended is kept, though its client leaves
+                await self._desk.store.save(self.opened.record(self._end))
+        except Exception:
+            log.exception("the response %s could not be stored", self._end.id)
+            fault = Fault(code="server_error", message=_NOT_STORED)
+            told = {"status": "failed", "error": fault, "completed_at": None}
+            self._note(Failed(response=self._end.model_copy(update=told)))
+
+
+_NOT_STORED = (
+    "it could not be stored, so nothing can go on from it: ask again, or send store: false"
+)
 
 
 async def _nothing() -> None:

@@ -22,7 +22,7 @@ from .line import Write
 from .manner import Manner
 from .respond import Responder
 from .sse import DONE, frame, pad
-from .store import Paging, Record, input_items, page_of
+from .store import Paging, Record, input_items, invalid, page_of
 from .view import View
 
 
@@ -105,6 +105,7 @@ class ResponsesApi:
             extensions=caller.extensions,
             include=include.union(record.view["include"]),
             sealing=self._desk.sealing(principal),
+            images=self._desk.images,
         )
         await self._show(record, view, scope, receive, send)
 
@@ -124,6 +125,7 @@ class ResponsesApi:
             extensions=caller.extensions,
             include=frozenset(record.view["include"]),
             sealing=self._desk.sealing(principal),
+            images=self._desk.images,
         )
         await self._show(record, view, scope, receive, send)
 
@@ -145,8 +147,8 @@ class ResponsesApi:
         paging, include = Paging.of(query), included(query)
         record = await self._stored(scope, principal)
         page = page_of(input_items(record), paging)
-        sealing = self._desk.sealing(principal)
-        view = View(extensions=caller.extensions, include=include, sealing=sealing)
+        sealing, images = self._desk.sealing(principal), self._desk.images
+        view = View(extensions=caller.extensions, include=include, sealing=sealing, images=images)
         await JSONResponse(view.page(page.items, has_more=page.has_more))(scope, receive, send)
 
     async def _show(
@@ -188,15 +190,15 @@ def _after(query: QueryParams) -> int | None:
     streaming = query.get("stream", "false").lower()
     after = query.get("starting_after")
     if streaming not in ("true", "false", "1", "0"):
-        raise _wrong("stream", "true or false", streaming)
+        raise invalid("stream", "true or false", streaming)
     if streaming in ("false", "0"):
         if after is not None:
-            raise _wrong("starting_after", "stream=true beside it", after)
+            raise invalid("starting_after", "stream=true beside it", after)
         return None
     if after is None:
         return -1
     if not (after.isascii() and after.isdigit() and len(after) < 16):
-        raise _wrong("starting_after", "a sequence number", after)
+        raise invalid("starting_after", "a sequence number", after)
     return int(after)
 
 
@@ -210,11 +212,5 @@ def included(query: QueryParams) -> frozenset[str]:
     known: tuple[str, ...] = get_args(Include)
     unknown = sorted(asked.difference(known))
     if unknown:
-        raise _wrong("include", f"some of {', '.join(known)}", unknown[0])
+        raise invalid("include", f"some of {', '.join(known)}", unknown[0])
     return asked
-
-
-def _wrong(param: str, expected: str, got: str) -> RequestError:
-    return RequestError(
-        f"{param}: expected {expected}, got {got[:100]!r}", param=param, code="invalid_value"
-    )

@@ -34,7 +34,7 @@ MAX_SEALED: Final = 10_485_760
 MIN_KEY: Final = 32
 """Characters that a key must have at least."""
 
-Purpose: TypeAlias = Literal["reasoning", "compaction"]
+Purpose: TypeAlias = Literal["reasoning", "compaction", "approval"]
 """What is sealed; one is never taken for the other."""
 
 _CURE: Final = "install it with: pip install 'antiphon[server]'"

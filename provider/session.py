@@ -12,7 +12,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import anyio
@@ -29,7 +29,7 @@ from .continuation import Continuation
 from .desk import Desk
 from .envelope import Envelope
 from .problem import Problem
-from .rate import Rate, Throttle
+from .rate import Throttle
 from .turn import Turn
 
 WAITING: Final = 32
@@ -48,16 +48,16 @@ class Terms:
     """On what terms a connection is held.
 
     Attributes:
+        throttle: How many responses each principal may ask for.
         max_body: Bytes that a message may have.
         seconds: How long the connection may last.
         stalled: Seconds after which a client that takes nothing has left.
-        throttle: How many responses each principal may ask for.
     """
 
+    throttle: Throttle
     max_body: int
     seconds: float
-    stalled: float = STALLED_SECONDS
-    throttle: Throttle = field(default_factory=lambda: Throttle(Rate()))
+    stalled: float
 
 
 class Session:
@@ -182,6 +182,7 @@ class Session:
         try:
             if isinstance(heard, RequestError):
                 raise heard
+            admit_body(heard, max_items=self._desk.max_items)
             envelope = Envelope.read(heard)
             envelope.check()
             turn = await self._respond(heard, envelope)
@@ -197,7 +198,6 @@ class Session:
             self._memory.keep(record, stored=turn.stored, heard=len(heard))
 
     async def _respond(self, body: bytes, envelope: Envelope) -> Turn:
-        admit_body(body, max_items=self._desk.max_items)
         request = CreateResponse.parse(body)
         if envelope.generate is False:
             _nothing_to_run(request)

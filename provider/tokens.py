@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Final
 
-from starlette.responses import JSONResponse
+from pydantic_core import to_json
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -29,12 +29,15 @@ from antiphon.items import (
     Response,
 )
 from antiphon.models import Counts, Model, ModelRequest
+from antiphon.tools import upload_ids
 
 from .desk import Desk
 from .documents import Documents
 from .door import Door
+from .line import Write
 from .manner import Manner
 from .prepare import prepare
+from .uploads import StoredUploads
 from .view import View
 
 _CURE: Final = "ask it of a model behind a Responses server that counts, or read the usage of a run"
@@ -61,18 +64,18 @@ class InputTokens:
         principal = await manner.principal(scope)
         caller = manner.caller(scope)
         request = CreateResponse.parse(await manner.body(scope, receive))
+
+        async def work(write: Write) -> None:
+            number = await count(
+                request, desk=self._desk, principal=principal, view=caller.view(request)
+            )
+            await write(to_json({"object": "response.input_tokens", "input_tokens": number}))
+
         release = manner.throttle.take(principal)  # a model's server is asked
         try:
-            number = await count(
-                request,
-                desk=self._desk,
-                principal=principal,
-                view=caller.view(request),
-            )
+            await manner.line(receive, send, streaming=False).answer(work)
         finally:
             release()
-        answer = {"object": "response.input_tokens", "input_tokens": number}
-        await JSONResponse(answer)(scope, receive, send)
 
 
 async def count(request: CreateResponse, *, desk: Desk, principal: str, view: View) -> int:
@@ -104,6 +107,7 @@ async def count(request: CreateResponse, *, desk: Desk, principal: str, view: Vi
         ids=desk.new_ids(),
         clock=desk.clock,
         private_urls=desk.private_urls,
+        uploads=await StoredUploads.of(desk.files, principal, upload_ids(asked.tools or ())),
     )
     heard = await _heard(ear, drive(desk.catalogue.seat(asked, ear), setting))
     try:

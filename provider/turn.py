@@ -1,7 +1,7 @@
 """One response over a WebSocket: every event a message of its own, and nothing after the last.
 
-The same events, through the same view, as `Responder` tells as server-sent events; the bytes of
-each are the same, too. Above: `session`. Below: `respond`.
+The same events, through the same view, as `Responder` tells as server-sent events; the JSON of
+each is the same, too. Above: `session`. Below: `respond`.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import anyio
 
-from antiphon.items import Completed, InProgress, Usage
+from antiphon.items import Completed, Event, InProgress, Usage
 
 from .respond import Responder
 from .store import Record
@@ -28,15 +28,14 @@ class Turn(Responder):
         """
 
         async def flush() -> None:
-            if self._frames:
-                waiting = [_data(frame) for frame in self._frames]
-                self._frames.clear()
+            if self._told:
+                waiting, self._told = self._told, []
                 await write(waiting)
 
         self._take_first()
-        await self._drive(self._take_frame, flush)
-        await self._save()
-        await write([_data(frame) for frame in self._tail])
+        await self._drive(self._take, flush)
+        await self._close()
+        await write(self._told)
 
     async def warm_up(self, write: Write) -> None:
         """Complete at once, with an id and no output (`generate: false`).
@@ -49,12 +48,10 @@ class Turn(Responder):
         response = self.opened.response
         whole = {"completed_at": int(self._desk.clock()), "usage": Usage()}
         self._take_first()
-        self._take_frame(InProgress(response=response))
-        self._take_frame(
-            Completed(response=response.model_copy(update={"status": "completed", **whole}))
-        )
-        await self._save()
-        await write([_data(frame) for frame in (*self._frames, *self._tail)])
+        self._take(InProgress(response=response))
+        self._take(Completed(response=response.model_copy(update={"status": "completed", **whole})))
+        await self._close()
+        await write(self._told)
 
     @property
     def record(self) -> Record | None:
@@ -68,7 +65,6 @@ class Turn(Responder):
         """Whether the response is kept in the store."""
         return bool(self.opened.request.store)
 
-
-def _data(frame: bytes) -> bytes:
-    """The JSON of an event out of its frame, `event: ...` and `data: ...`."""
-    return frame[frame.index(b"\n") + len("\ndata: ") : -len("\n\n")]
+    def _encode(self, event: Event) -> bytes:
+        """An event as its message holds it."""
+        return event.to_json()

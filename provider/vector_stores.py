@@ -18,6 +18,7 @@ from antiphon.tools import search as kept
 from .door import Door
 from .files import FileStore
 from .manner import Manner
+from .store import listed
 from .vector_stores_files import StoreFiles
 from .vector_stores_wire import (
     ChangedStore,
@@ -26,7 +27,6 @@ from .vector_stores_wire import (
     Search,
     answered,
     chunking_of,
-    listed,
     paging_of,
     shown_result,
     shown_store,
@@ -59,8 +59,9 @@ class VectorStoresApi:
         self._inside = StoreFiles(manner, library, files, new_ids=new_ids)
 
     def wake(self) -> None:
-        """Read what waits, also what a process that died has left. Needs a running event loop."""
-        self._library.wake()
+        """Read what a process that died has left. Needs a running event loop."""
+        if self._library.lasting:
+            self._library.wake()
 
     def routes(self) -> list[Route]:
         """Where they are."""

@@ -18,13 +18,13 @@ from antiphon.tools import search as kept
 from .door import Door
 from .files import FileStore, no_file
 from .manner import Manner
+from .store import listed
 from .vector_stores_wire import (
     ChangedFile,
     NewBatch,
     NewFile,
     answered,
     chunking_of,
-    listed,
     paging_of,
     shown_batch,
     shown_content,

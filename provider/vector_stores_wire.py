@@ -3,7 +3,6 @@
 Above: `vector_stores`, `vector_stores_files`. Source: OpenAI's API reference, "Vector stores".
 """
 
-import math
 from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 from pydantic import AfterValidator, Field
@@ -13,11 +12,12 @@ from antiphon.errors import RequestError
 from antiphon.items import Json, Maybe, Metadata, Wire
 from antiphon.tools import search as kept
 
+from .store import invalid, limit_of, order_of
+
 MAX_FILES: Final = 2_000
 """Files that one request may attach."""
 
 _LARGEST: Final = 2**53
-_MAX_LIMIT: Final = 100
 
 
 class ExpiresAfter(Wire):
@@ -59,7 +59,7 @@ def _attributes(given: dict[str, str | bool | int | float]) -> dict[str, str | b
         if isinstance(value, str):
             if len(value) > 512:
                 raise ValueError(f"{key}: expected at most 512 characters, got {len(value)}")
-        elif not math.isfinite(value) or abs(value) > _LARGEST:
+        elif not -_LARGEST <= value <= _LARGEST:  # no NaN is, and a huge integer is no float
             raise ValueError(f"{key}: expected a number of at most 2**53")
     return given
 
@@ -178,13 +178,8 @@ def paging_of(query: QueryParams) -> kept.Paging:
     Raises:
         RequestError: 400; `limit` or `order` is not what it can be.
     """
-    order = query.get("order", "desc")
-    if order != "asc" and order != "desc":
-        raise _wrong("order", "asc or desc", order)
-    limit = query.get("limit", "20")
-    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= _MAX_LIMIT):
-        raise _wrong("limit", f"a whole number from 1 to {_MAX_LIMIT}", limit)
-    return kept.Paging(query.get("after"), query.get("before"), int(limit), order)
+    after, before = query.get("after"), query.get("before")
+    return kept.Paging(after, before, limit_of(query), order_of(query))
 
 
 def status_of(query: QueryParams) -> kept.FileStatus | None:
@@ -198,14 +193,8 @@ def status_of(query: QueryParams) -> kept.FileStatus | None:
         if status == wanted:
             return status
     if wanted is not None:
-        raise _wrong("filter", f"one of {', '.join(get_args(kept.FileStatus))}", wanted)
+        raise invalid("filter", f"one of {', '.join(get_args(kept.FileStatus))}", wanted)
     return None
-
-
-def _wrong(param: str, expected: str, got: str) -> RequestError:
-    return RequestError(
-        f"{param}: expected {expected}, got {got[:100]!r}", param=param, code="invalid_value"
-    )
 
 
 # --- what answers show -----------------------------------------------------------------------
@@ -312,17 +301,6 @@ def shown_content(passages: list[kept.Passage]) -> list[Json]:
         if text:
             shown.append({"type": "text", "text": text})
     return shown
-
-
-def listed(shown: list[Json], *, has_more: bool) -> Json:
-    """A page of a list."""
-    return {
-        "object": "list",
-        "data": shown,
-        "first_id": shown[0]["id"] if shown else None,
-        "last_id": shown[-1]["id"] if shown else None,
-        "has_more": has_more,
-    }
 
 
 def answered(kind: str, shown: list[Json]) -> Json:

@@ -55,7 +55,9 @@ from antiphon.items import (
     text_of,
 )
 
+from .figures import Urls, receipt
 from .sealing import Sealing
+from .store import listed
 
 Dialect: TypeAlias = Literal["openresponses", "openai"]
 
@@ -71,6 +73,8 @@ class View:
         obfuscate: Whether text deltas are padded to hide their length.
         sealing: Seals reasoning that the request asked for encrypted; it is the provider's, and
             is not kept with the response. None shows what a model's server encrypted.
+        images: Gives the URLs of images that code has shown; None shows them as data URLs. They
+            are the provider's, too.
     """
 
     dialect: Dialect = "openresponses"
@@ -78,6 +82,7 @@ class View:
     include: frozenset[str] = frozenset()
     obfuscate: bool = False
     sealing: Sealing | None = field(default=None, compare=False, repr=False)
+    images: Urls | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, request: CreateResponse, *, dialect: Dialect, extensions: bool) -> "View":
@@ -91,10 +96,23 @@ class View:
         )
 
     @classmethod
-    def from_data(cls, data: Mapping[str, Any], *, sealing: Sealing | None = None) -> "View":
+    def from_data(
+        cls,
+        data: Mapping[str, Any],
+        *,
+        sealing: Sealing | None = None,
+        images: Urls | None = None,
+    ) -> "View":
         """The view that a stored response was created with (see `data`)."""
         include = frozenset[str](data["include"])
-        return cls(data["dialect"], data["extensions"], include, data["obfuscate"], sealing)
+        return cls(
+            dialect=data["dialect"],
+            extensions=data["extensions"],
+            include=include,
+            obfuscate=data["obfuscate"],
+            sealing=sealing,
+            images=images if data.get("images") else None,
+        )
 
     @property
     def data(self) -> Json:
@@ -104,6 +122,7 @@ class View:
             "extensions": self.extensions,
             "include": sorted(self.include),
             "obfuscate": self.obfuscate,
+            "images": self.images is not None,
         }
 
     def item(self, item: Item) -> Item:
@@ -120,13 +139,7 @@ class View:
     def page(self, items: Sequence[Item], *, has_more: bool) -> Json:
         """Some items of a list, as the wire has a list."""
         data = [_listed(self.item(item)).model_dump(mode="json") for item in items]
-        return {
-            "object": "list",
-            "data": data,
-            "first_id": data[0]["id"] if data else None,
-            "last_id": data[-1]["id"] if data else None,
-            "has_more": has_more,
-        }
+        return listed(data, has_more=has_more)
 
 
 def _listed(item: Item) -> Item:
@@ -165,9 +178,11 @@ class Viewer:
 
 
 def _code(view: View, item: CodeInterpreterCall) -> Item:
-    if item.outputs is None or "code_interpreter_call.outputs" in view.include:
+    if item.outputs is None:
         return item
-    return item.model_copy(update={"outputs": None})
+    if "code_interpreter_call.outputs" not in view.include:
+        return item.model_copy(update={"outputs": None})
+    return receipt(item, urls=view.images, html=view.extensions)
 
 
 def _file_search(view: View, item: FileSearchCall) -> Item:

@@ -21,10 +21,10 @@ from antiphon.errors import RequestError
 from .access import Access
 from .auth import Keys
 from .caller import Caller
+from .desk import Desk
 from .door import request_id_of
 from .problem import Problem
-from .rate import Rate, Throttle
-from .respond import Desk
+from .rate import Throttle
 from .session import STALLED_SECONDS, Session, Terms
 from .view import Dialect
 
@@ -38,11 +38,11 @@ class WebSocketDoor:
     Args:
         keys: Whose key is whose.
         desk: What every response is made with.
+        throttle: How many responses each principal may ask for.
         dialect: The provider's own choice for all clients, if it made one.
         max_body: Bytes that a message may have.
         seconds: How long a connection may last.
         stalled: Seconds after which a client that takes nothing has left.
-        throttle: How many responses each principal may ask for; none is held by default.
     """
 
     def __init__(
@@ -50,21 +50,16 @@ class WebSocketDoor:
         *,
         keys: Keys,
         desk: Desk,
+        throttle: Throttle,
         dialect: Dialect | None = None,
         max_body: int = 64 * 1024 * 1024,
         seconds: float = CONNECTION_SECONDS,
         stalled: float = STALLED_SECONDS,
-        throttle: Throttle | None = None,
     ) -> None:
         self._keys = keys
         self._desk = desk
         self._dialect: Dialect | None = dialect
-        self._terms = Terms(
-            max_body=max_body,
-            seconds=seconds,
-            stalled=stalled,
-            throttle=throttle or Throttle(Rate()),
-        )
+        self._terms = Terms(throttle, max_body=max_body, seconds=seconds, stalled=stalled)
         self._sessions: set[Session] = set()
 
     def routes(self) -> list[WebSocketRoute]:

@@ -22,6 +22,18 @@ from .citations import (
     numbers_of as numbers_of,
 )
 from .code_interpreter import CodeInterpreter as CodeInterpreter
+from .container_files import (
+    ContainerFile as ContainerFile,
+    container_name as container_name,
+    figure_id as figure_id,
+)
+from .container_row import Container as Container
+from .container_terms import check_terms as check_terms
+from .containers import (
+    MAX_CONTAINERS as MAX_CONTAINERS,
+    Containers as Containers,
+    HasContainers as HasContainers,
+)
 from .context import Context as Context, Progress as Progress
 from .gate import Gate as Gate, NeedsApproval as NeedsApproval, gate_of as gate_of
 from .hosted import (
@@ -31,6 +43,7 @@ from .hosted import (
     Asked as Asked,
     Asks as Asks,
     Call as Call,
+    Checks as Checks,
     Declared as Declared,
     HostedTool as HostedTool,
     Listing as Listing,
@@ -47,11 +60,19 @@ from .image_generation import (
     PaintedImage as PaintedImage,
 )
 from .mcp import MCPServers as MCPServers
+from .mcp_built_in import built_in as built_in
 from .mcp_server import MCPServer as MCPServer
+from .naming import Names as Names, Namings as Namings
 from .partial import StringField as StringField, StringsField as StringsField
 from .result import misfit as misfit
 from .shell import Shell as Shell
 from .tool import Tool as Tool, tool as tool
+from .uploads import (
+    Upload as Upload,
+    Uploads as Uploads,
+    upload_ids as upload_ids,
+    uploaded as uploaded,
+)
 from .web_search import Search as Search, WebSearch as WebSearch
 from .web_search_call import OpenPage as OpenPage
 from .web_search_json import JsonSearch as JsonSearch

@@ -23,6 +23,7 @@ from antiphon.sandboxes import Isolation, Sandboxes
 
 from .code_call import CodeCall, Desk
 from .container_files import File, Stock, Supply, supplies
+from .container_terms import check_terms
 from .containers import Containers
 from .gate import Gate, NeedsApproval, gate_of
 from .hosted import Scope, Slot
@@ -110,8 +111,8 @@ class CodeInterpreter:
         """One function, bound to the container that the definition asks for.
 
         Raises:
-            RequestError: The container, or a file, is not this principal's (404), or a file is
-                too large (413).
+            RequestError: The container, or a file, is not this principal's (404), a file is too
+                large (413), or the container is to be what none here can be (400).
         """
         if not isinstance(definition, CodeInterpreterTool):
             raise RequestError(
@@ -121,6 +122,13 @@ class CodeInterpreter:
         wanted = definition.container
         remember(self._containers, scope)
         if isinstance(wanted, AutoContainer):
+            more = wanted.model_extra or {}
+            check_terms(
+                network_policy=more.get("network_policy"),
+                skills=more.get("skills"),
+                isolation=self.isolation,
+                within="container.",
+            )
             files = uploaded(wanted.file_ids or (), scope.uploads, "container.file_ids")
             stock = Stock([*self._files, *files])
             place = Place(self._containers, stock, memory_limit=wanted.memory_limit)

@@ -20,7 +20,7 @@ from typing import Final, Literal, TypeAlias
 import anyio
 
 from antiphon.errors import ConfigurationError, SandboxFileError
-from antiphon.sandboxes import FileInfo
+from antiphon.sandboxes import FILE_COUNT, PARTIAL, FileInfo
 
 File: TypeAlias = str | PathLike[str] | tuple[str, bytes]
 """A path on this machine, or a name and what the file holds."""
@@ -35,6 +35,9 @@ MAX_NAME: Final = 200
 
 TOLD: Final = 20
 """Files that a receipt names; of more it says how many."""
+
+CROWDED: Final = 512
+"""Files of a working directory above which most cells are not told which they have written."""
 
 FIGURES: Final = 32 * 1024 * 1024
 """Characters of images (as data URLs) that are kept of one container; the oldest go first."""
@@ -107,6 +110,8 @@ def container_name(name: str) -> str:
         end = f"{dot}{suffix}".encode() if stem and len(suffix) <= _SUFFIX else b""
         raw = raw[: MAX_NAME - len(end)].decode("utf-8", "ignore").encode() + end
     kept = raw.decode("utf-8", "ignore")
+    if kept.startswith(PARTIAL):  # which sandboxes keep to themselves
+        kept = kept.lstrip(".")
     return "file" if kept.strip(".") == "" else kept
 
 
@@ -175,7 +180,8 @@ class Stock:
     __slots__ = ("looked", "supplies")
 
     def __init__(self, supplies: Iterable[Supply] = ()) -> None:
-        self.supplies: list[Supply] = list(supplies)
+        named = {supply.name: supply for supply in supplies}  # of one name the last, as on a disk
+        self.supplies: list[Supply] = list(named.values())
         self.looked: set[str] = set()
 
 
@@ -194,41 +200,79 @@ class Shelf:
     Attributes:
         container_id: Whose files.
         held: Its last listing; None where nobody has looked.
-        supplied: The keys of what was put into it before cells.
+        supplied: The keys of what was put into it before cells, by the names it has there.
         passed: Cells that were not looked after, since there are too many files.
         shown: Seconds since 1970 when an image was shown last.
         lost: Whether an interpreter, and perhaps all files with it, was lost since the listing.
+        cut: Whether a cell runs, or was left before its end: nobody has looked after it.
+        stale: Whether a cell ended since the listing that may have written.
     """
 
-    __slots__ = ("_figures", "_room", "_users", "container_id", "held", "lost", "passed", "shown",
-                 "supplied")  # fmt: skip
+    __slots__ = (
+        "_figures", "_guessed", "_ids", "_indexed", "_room", "_users", "container_id", "cut",
+        "held", "lost", "passed", "shown", "stale", "supplied",
+    )  # fmt: skip
 
     def __init__(self, container_id: str) -> None:
         self.container_id = container_id
         self.held: dict[str, FileInfo] | None = None
-        self.supplied: set[object] = set()
+        self.supplied: dict[str, object] = {}
         self.passed: int = 0
         self.lost: bool = False
+        self.cut: bool = False
+        self.stale: bool = False
         self.shown: int = 0
         self._users: set[str] = set()
+        self._guessed: set[str] = set()
+        self._ids: dict[str, str] = {}
+        self._indexed: dict[str, FileInfo] | None = None
         self._figures: OrderedDict[str, tuple[str, int]] = OrderedDict()
         self._room = FIGURES
 
-    def given(self, info: FileInfo) -> None:
-        """A user's file was put."""
+    @property
+    def crowded(self) -> bool:
+        """Whether it has too many files to be listed each time."""
+        return len(self.held or ()) > CROWDED
+
+    @property
+    def sure(self) -> bool:
+        """Whether the last listing tells what is there now."""
+        return self.held is not None and not (self.lost or self.cut or self.stale)
+
+    def known(self, key: str) -> FileInfo | None:
+        """The file of this id in the last listing."""
+        if self.held is None:
+            return None
+        if self._indexed is not self.held:
+            self._ids = {file_id(self.container_id, name): name for name in self.held}
+            self._indexed = self.held
+        return self.held.get(self._ids.get(key, ""))
+
+    def given(self, info: FileInfo, *, guessed: bool = False) -> None:
+        """A user's file was put.
+
+        Args:
+            info: The file.
+            guessed: Whether its time is not the sandbox's own word.
+        """
         self._users.add(info.name)
+        if guessed:
+            self._guessed.add(info.name)
         if self.held is not None:
             self.held[info.name] = info
+            if self._indexed is self.held:
+                self._ids[file_id(self.container_id, info.name)] = info.name
 
     def put(self, supply: Supply) -> None:
         """One of what the container begins with was put."""
-        self.supplied.add(supply.key)
+        self.supplied[supply.name] = supply.key
         self._users.add(supply.name)
 
-    def recover(self, listed: Iterable[FileInfo]) -> None:
+    def recover(self, listed: Sequence[FileInfo]) -> None:
         """Something was lost: forget the files that are not there any more, and only these."""
-        there = {info.name for info in listed}
-        self.held = {name: info for name, info in (self.held or {}).items() if name in there}
+        if len(listed) < FILE_COUNT:  # of more than that, absence says nothing
+            there = {info.name for info in listed}
+            self.held = {name: info for name, info in (self.held or {}).items() if name in there}
         self.lost = False
 
     def gone(self, name: str) -> None:
@@ -237,14 +281,21 @@ class Shelf:
         if self.held is not None:
             self.held.pop(name, None)
 
-    def compare(self, listed: Iterable[FileInfo]) -> list[FileInfo]:
+    def compare(self, listed: Sequence[FileInfo]) -> list[FileInfo]:
         """What is new or changed since the last listing, which this one replaces."""
-        before = self.held
+        before, self.cut, self.lost, self.stale = self.held, False, False, False
         now = {info.name: info for info in listed if harmless(info.name)}
+        if len(listed) >= FILE_COUNT:  # there may be more: what was put stays known
+            ours = (self._users | self.supplied.keys()).intersection(before or ())
+            now = {name: (before or {})[name] for name in ours} | now
         self.held = now
         self._users.intersection_update(now)
         if before is None:
             return []
+        for name in self._guessed.intersection(before, now):
+            if before[name].size == now[name].size:
+                before[name] = now[name]
+        self._guessed.difference_update(info.name for info in listed)
         changed = [info for name, info in now.items() if before.get(name) != info]
         self._users.difference_update(info.name for info in changed)
         return changed
@@ -260,7 +311,7 @@ class Shelf:
         return [
             supply
             for supply in stock.supplies
-            if supply.key not in self.supplied or supply.name not in there
+            if self.supplied.get(supply.name) != supply.key or supply.name not in there
         ]
 
     def file(self, info: FileInfo) -> ContainerFile:
@@ -311,10 +362,15 @@ class Shelf:
 
     def figures(self) -> list[ContainerFile]:
         """The images that are kept, as files."""
-        return [
-            self._file(key, f"{key}.{_ending(url)}", _size(url), at, "assistant")
-            for key, (url, at) in self._figures.items()
-        ]
+        return [self._drawn(key, *figure) for key, figure in self._figures.items()]
+
+    def figure_file(self, key: str) -> ContainerFile | None:
+        """An image that is kept, as a file."""
+        found = self._figures.get(key)
+        return found and self._drawn(key, *found)
+
+    def _drawn(self, key: str, url: str, at: int) -> ContainerFile:
+        return self._file(key, f"{key}.{_ending(url)}", _size(url), at, "assistant")
 
     def _file(self, key: str, name: str, size: int, at: int, source: Source) -> ContainerFile:
         return ContainerFile(

@@ -3,18 +3,18 @@
 Above: `containers.py`. Below: a sandbox, and the `Shelf` of what is known of its files.
 """
 
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import anyio
 
 from antiphon.errors import SandboxError
-from antiphon.sandboxes import Sandbox
+from antiphon.sandboxes import FILE_COUNT, FileInfo, Sandbox
 
-from .container_files import ContainerFile, Shelf, Stock
-
-CROWDED: Final = 512
-"""Files of a working directory above which most cells are not told which they have written."""
+from .container_files import ContainerFile, Shelf, Stock, Supply
 
 _SELDOM: Final = 16
 
@@ -83,20 +83,33 @@ class Visit:
         self._shelf = shelf
         self._stock = stock
 
+    def begin(self) -> None:
+        """A cell begins; until `end` nobody has looked after it."""
+        self._shelf.cut = True
+
+    def end(self, *, unseen: bool = False) -> None:
+        """It has ended.
+
+        Args:
+            unseen: Whether it may have written what nobody looked for.
+        """
+        self._shelf.cut = False
+        self._shelf.stale = self._shelf.stale or unseen
+
     async def look(self) -> None:
         """Find the files that are new or changed since the last look; none if nobody answers.
 
         Where there are too many to look at each time, it is done now and then.
         """
         shelf = self._shelf
-        if len(shelf.held or ()) > CROWDED:
+        if shelf.crowded:
             shelf.passed += 1
             if shelf.passed % _SELDOM:
-                return
+                return self.end(unseen=True)
         try:
             listed = await self.sandbox.files()
         except SandboxError:  # the next cell will hear of it
-            return
+            return self.end(unseen=True)
         self.files = [shelf.file(info) for info in shelf.compare(listed)]
 
     def lose(self) -> None:
@@ -109,17 +122,67 @@ class Visit:
         self._shelf.keep(url, at)
 
 
-async def fill(sandbox: Sandbox, shelf: Shelf, stock: Stock) -> None:
-    """Put what is missing, and know it as the user's."""
+async def fill(sandbox: Sandbox, shelf: Shelf, stock: Stock, turn: anyio.Semaphore) -> None:
+    """Put what is missing, and know it as the user's.
+
+    Args:
+        sandbox: Where to.
+        shelf: What is known to be there.
+        stock: What is to be there.
+        turn: To be entered while one of it is held in memory.
+    """
     missing = shelf.missing(stock)
     if not missing:
         return
+    crowded = shelf.crowded
     before, shelf.held = shelf.held, None  # if it fails, what was put is looked for next time
+    sizes: dict[str, int] = {}
     for supply in missing:
-        await sandbox.put(supply.name, await supply.read())
+        async with turn:
+            sizes[supply.name] = await _bring(sandbox, supply)
         shelf.put(supply)
-    names = {supply.name for supply in missing}
-    listed = {info.name: info for info in await sandbox.files() if info.name in names}
+    listed = [] if crowded else await sandbox.files()
     shelf.held = before
-    for info in listed.values():
-        shelf.given(info)
+    there = {info.name: info for info in listed if info.name in sizes}
+    for name, size in sizes.items():
+        if name in there:
+            shelf.given(there[name])
+        elif crowded or len(listed) >= FILE_COUNT:
+            shelf.given(FileInfo(name, size, time.time()), guessed=True)
+
+
+async def _bring(sandbox: Sandbox, supply: Supply) -> int:
+    """Put one, and keep nothing of it; how many bytes it has."""
+    data = await supply.read()
+    await sandbox.put(supply.name, data)
+    return len(data)
+
+
+def make_room(rows: Iterable[Row], row: Row, most: int, lives: Callable[[str, str], bool]) -> None:
+    """An image was shown: where all have too many, others forget theirs.
+
+    First those of containers that are gone; then, of the principal whose images are the most, those
+    shown longest ago: nobody pays for what another shows.
+
+    Args:
+        rows: All containers.
+        row: The one that has shown it.
+        most: Characters of images that all may keep.
+        lives: Whether a container lives, by its id and its principal.
+    """
+    every = [each for each in rows if each.shelf.weight]
+    weights = Counter[str]()
+    for each in every:
+        weights[each.principal] += each.shelf.weight
+    while weights.total() > most and len(every) > (row in every):
+        worst = min(
+            (each for each in every if each is not row),
+            key=lambda each: (
+                lives(each.id, each.principal),
+                -weights[each.principal],
+                each.shelf.shown,
+            ),
+        )
+        weights[worst.principal] -= worst.shelf.weight
+        worst.shelf.lighten()
+        every.remove(worst)

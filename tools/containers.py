@@ -7,20 +7,33 @@ Below: a `Sandboxes` backend, which knows who owns what. Above: `code_interprete
 and whoever serves containers over HTTP.
 """
 
+import time
 import weakref
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
-from typing import Protocol, runtime_checkable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Final, Protocol, runtime_checkable
 
-from antiphon.errors import SandboxFileError, SandboxNotFound, SandboxUnavailable
+import anyio
+
+from antiphon.errors import (
+    SandboxError,
+    SandboxFileError,
+    SandboxNotFound,
+    SandboxUnavailable,
+)
 from antiphon.items import CodeInterpreterCall, Ids, Item, ShellCall
-from antiphon.sandboxes import FILE_LIMIT, Activity, FileInfo, Sandbox, Sandboxes
+from antiphon.sandboxes import FILE_COUNT, FILE_LIMIT, Activity, FileInfo, Sandbox, Sandboxes
 
 from .citations import MAX_NAMES
 from .container_files import ALL_FIGURES, ContainerFile, Shelf, Stock, container_name, harmless
-from .container_row import Container, Row, Visit, fill
+from .container_row import Container, Row, Visit, fill, make_room
+
+MAX_CONTAINERS: Final = 100
+"""Containers that one principal may have at a time, begun or not."""
 
 _FEW = 64
+_AT_ONCE = 2  # files of one principal that are held in memory on their way into containers
 
 _REGISTRIES: dict[int, "Containers"] = {}
 
@@ -37,6 +50,8 @@ class Containers:
     def __init__(self, sandboxes: Sandboxes) -> None:
         self._sandboxes = weakref.ref(sandboxes)
         self._rows: dict[str, Row] = {}
+        self._whose: dict[str, dict[str, Row]] = {}
+        self._turns = weakref.WeakValueDictionary[str, anyio.Semaphore]()
         self._crowded = _FEW
 
     @classmethod
@@ -110,15 +125,19 @@ class Containers:
 
     def page(self, principal: str) -> list[Container]:
         """All containers of a principal that are known here, the oldest first."""
-        mine = [row.id for row in self._rows.values() if row.principal == principal]
+        mine = list(self._whose.get(principal, ()))
         found = (self.find(container_id, principal) for container_id in mine)
         return [container for container in found if container is not None]
+
+    def running(self, principal: str) -> int:
+        """How many containers of a principal live."""
+        return sum(self.owns(each, principal) for each in self._whose.get(principal, ()))
 
     async def delete(self, container_id: str, principal: str) -> bool:
         """End a container, with its files; False where it is absent or another's."""
         if self.find(container_id, principal) is None:
             return False
-        self._rows.pop(container_id, None)
+        self._drop(container_id)
         if self.owns(container_id, principal):
             sandbox = await self.sandboxes.open(container_id=container_id, principal=principal)
             await sandbox.aclose()
@@ -132,7 +151,8 @@ class Containers:
         One whose memory is not known to be what was asked for is passed over.
 
         Raises:
-            SandboxError: The backend has no such memory limit.
+            SandboxError: The backend has no such memory limit, or the principal has as many
+                containers as one may have.
         """
         tried: set[str] = set()
         for item in items:
@@ -141,6 +161,11 @@ class Containers:
                 tried.add(named)
                 if self._fits(named, principal, memory_limit):
                     return named
+        if self.running(principal) >= MAX_CONTAINERS:
+            raise SandboxError(
+                f"There are {MAX_CONTAINERS} containers already, the most that one may have: go on "
+                "in one of them, delete one, or wait until one expires."
+            )
         made = self.create(principal=principal, memory_limit=memory_limit, container_id=ids("cntr"))
         return made.id
 
@@ -157,19 +182,22 @@ class Containers:
         async with row.turn:
             sandbox = await self.sandboxes.open(container_id=container_id, principal=principal)
             shelf = row.shelf
-            if shelf.held is None:
+            if shelf.cut:
+                stock.looked.discard(container_id)
+            new = bool(stock.supplies) and container_id not in stock.looked
+            if shelf.held is None or shelf.cut:  # what a cut cell wrote is no other cell's
                 shelf.compare(await sandbox.files())
-            elif shelf.lost:
+            elif shelf.lost or (new and shelf.supplied):  # it may have died since, unseen
                 shelf.recover(await sandbox.files())
-            if stock.supplies and container_id not in stock.looked:
-                await fill(sandbox, shelf, stock)
+            if new:
+                await fill(sandbox, shelf, stock, self._turn(principal))
                 stock.looked.add(container_id)
             before = shelf.weight
             try:
                 yield Visit(sandbox, shelf, stock)
             finally:
                 if shelf.weight != before:
-                    self._make_room(row)
+                    make_room(self._rows.values(), row, ALL_FIGURES, self.owns)
 
     def made(self, container_id: str, principal: str) -> list[ContainerFile]:
         """The newest files that cells have written, as far as they are known without asking."""
@@ -196,8 +224,11 @@ class Containers:
             SandboxError: As for `files`.
         """
         row, sandbox = await self._open(container_id, principal)
-        shown = next((file for file in row.shelf.figures() if file.id == file_id), None)
-        return shown or _named(file_id, row.shelf, await sandbox.files())
+        shelf = row.shelf
+        known = shelf.known(file_id) if shelf.sure else None
+        if known is not None:
+            return shelf.file(known)
+        return shelf.figure_file(file_id) or await _listed(file_id, shelf, sandbox)
 
     async def read(
         self, container_id: str, file_id: str, principal: str, *, limit: int = FILE_LIMIT
@@ -209,11 +240,16 @@ class Containers:
             SandboxError: As for `files`.
         """
         row, sandbox = await self._open(container_id, principal)
-        found = await self.file(container_id, file_id, principal)
-        if found is None:
-            return None
-        image = row.shelf.figure_bytes(file_id)
-        return found, await sandbox.get(found.name, limit=limit) if image is None else image
+        shelf = row.shelf
+        drawn, known = shelf.figure_file(file_id), shelf.known(file_id)
+        if drawn is not None:
+            return drawn, shelf.figure_bytes(file_id) or b""
+        if known is not None:
+            with suppress(SandboxFileError):  # it may have changed: then the listing tells
+                data = await sandbox.get(known.name, limit=limit)
+                return replace(shelf.file(known), bytes=len(data)), data
+        found = await _listed(file_id, shelf, sandbox)
+        return found and (found, await sandbox.get(found.name, limit=limit))
 
     async def put(self, container_id: str, principal: str, name: str, data: bytes) -> ContainerFile:
         """Put a file into the working directory; one of its name is replaced.
@@ -230,13 +266,17 @@ class Containers:
             SandboxFileError: The file is too large, or the disk is full.
         """
         row, sandbox = await self._open(container_id, principal)
-        called = container_name(name)
+        called, shelf = container_name(name), row.shelf
         await sandbox.put(called, data)
-        found = next((info for info in await sandbox.files() if info.name == called), None)
+        listed = [] if shelf.crowded else await sandbox.files()
+        found = next((info for info in listed if info.name == called), None)
+        guessed = found is None and (shelf.crowded or len(listed) >= FILE_COUNT)
+        if guessed:  # there are too many to look at, or more than a listing names
+            found = FileInfo(called, len(data), time.time())
         if found is None:
             raise SandboxFileError(f"The file {called!r} was gone as soon as it was put.")
-        row.shelf.given(found)
-        return row.shelf.file(found)
+        shelf.given(found, guessed=guessed)
+        return shelf.file(found)
 
     async def remove(self, container_id: str, file_id: str, principal: str) -> bool:
         """Remove a file; False where there is no such.
@@ -245,13 +285,20 @@ class Containers:
             SandboxError: As for `files`; the file cannot be removed.
         """
         row, sandbox = await self._open(container_id, principal)
-        if row.shelf.forget(file_id):
+        shelf = row.shelf
+        if shelf.forget(file_id):
             return True
-        found = await self.file(container_id, file_id, principal)
+        known = shelf.known(file_id)
+        if known is not None:
+            with suppress(SandboxFileError):  # as in `read`
+                await sandbox.remove(known.name)
+                shelf.gone(known.name)
+                return True
+        found = await _listed(file_id, shelf, sandbox)
         if found is None:
             return False
         await sandbox.remove(found.name)
-        row.shelf.gone(found.name)
+        shelf.gone(found.name)
         return True
 
     def figure(self, container_id: str, file_id: str, principal: str) -> str | None:
@@ -260,6 +307,11 @@ class Containers:
         if row is None or not self.owns(container_id, principal):
             return None
         return row.shelf.figure(file_id)
+
+    def shows(self, container_id: str, file_id: str) -> bool:
+        """Whether an image of a container that lives is kept, whoever asks."""
+        row = self._rows.get(container_id)
+        return row is not None and self.figure(container_id, file_id, row.principal) is not None
 
     def _mine(self, container_id: str, principal: str) -> Row:
         if not self.owns(container_id, principal):
@@ -291,27 +343,24 @@ class Containers:
         if row is None:
             self._forget()
             row = self._rows[container_id] = Row(container_id, principal)
+            self._whose.setdefault(principal, {})[container_id] = row
         return row
+
+    def _drop(self, container_id: str) -> None:
+        row = self._rows.pop(container_id, None)
+        mine = {} if row is None else self._whose[row.principal]
+        mine.pop(container_id, None)
+        if row is not None and not mine:
+            del self._whose[row.principal]
+
+    def _turn(self, principal: str) -> anyio.Semaphore:
+        return self._turns.setdefault(principal, anyio.Semaphore(_AT_ONCE))
 
     def _fits(self, container_id: str, principal: str, memory_limit: str | None) -> bool:
         if not self.owns(container_id, principal):
             return False
         row = self._rows.get(container_id)
         return memory_limit is None or (row is not None and row.memory_limit == memory_limit)
-
-    def _make_room(self, row: Row) -> None:
-        """This one has shown an image: where all have too many, others forget theirs."""
-        weight = sum(each.shelf.weight for each in self._rows.values())
-        heavy = [each for each in self._rows.values() if each.shelf.weight and each is not row]
-        for each in sorted(heavy, key=self._worth):
-            if weight <= ALL_FIGURES:
-                return
-            weight -= each.shelf.weight
-            each.shelf.lighten()
-
-    def _worth(self, row: Row) -> tuple[bool, int]:
-        """Images of containers that are gone are worth least, then those shown longest ago."""
-        return self.owns(row.id, row.principal), row.shelf.shown
 
     def _forget(self) -> None:
         """Drop rows of containers that are gone, now and then."""
@@ -320,14 +369,15 @@ class Containers:
         for row in list(self._rows.values()):
             active = self.sandboxes.activity(row.id, row.principal)
             if active is None:
-                del self._rows[row.id]
+                self._drop(row.id)
             elif active.expired:
                 row.shelf = Shelf(row.id)  # its images are gone with it
         self._crowded = 2 * len(self._rows) + _FEW
 
 
-def _named(key: str, shelf: Shelf, listed: Iterable[FileInfo]) -> ContainerFile | None:
-    files = (shelf.file(info) for info in listed if harmless(info.name))
+async def _listed(key: str, shelf: Shelf, sandbox: Sandbox) -> ContainerFile | None:
+    """The file of this id, as its sandbox lists it now."""
+    files = (shelf.file(info) for info in await sandbox.files() if harmless(info.name))
     return next((file for file in files if file.id == key), None)
 
 

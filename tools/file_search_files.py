@@ -8,6 +8,7 @@ Above: `file_search.py`. Below: `search` (the library, which asks here for their
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from os import PathLike
@@ -19,7 +20,7 @@ from anyio import to_thread
 
 from antiphon.errors import ConfigurationError, RequestError
 
-from .search import Attachment, Library, Paging, StoreFile, VectorStore
+from .search import Attachment, Library, Paging, StoreFile, VectorStore, walk
 
 log: logging.Logger = logging.getLogger("antiphon.tools")
 
@@ -50,7 +51,8 @@ class GivenFiles:
 
     Args:
         library: Keeps and searches them.
-        files: What was given; of a folder all that is not hidden.
+        files: What was given; of a folder all that is not hidden, without links
+            that lead out of it.
 
     Raises:
         ConfigurationError: A path is not there.
@@ -67,7 +69,6 @@ class GivenFiles:
         self._wanted: dict[str, str] = {}  # file id -> name
         self._ready = False
         self._reading = anyio.Lock()
-        library.read_from(self)
 
     @asynccontextmanager
     async def open(self, file_id: str, *, principal: str) -> AsyncGenerator[_Held | None]:
@@ -92,16 +93,18 @@ class GivenFiles:
             content = await self._content(name)
             self._wanted[f"file-{_digest(name.encode('utf-8', 'replace'), content)}"] = name
         engine, at = self._library.engine, int(self._library.clock())
+        source = f"given-{self._store_id}"  # whoever was given the same can read on
+        self._library.read_from(self, name=source)  # not before it is known what there is
         if await engine.store(self._store_id, principal=OWNER) is None:
             model = self._library.model
             await engine.create(VectorStore(self._store_id, OWNER, "files", at, at, model=model))
-        there = {each.id: each.status async for each in self._there()}
+        there = {each.id: each async for each in self._there()}
         for file_id in there.keys() - self._wanted.keys():
             await engine.detach(self._store_id, file_id, principal=OWNER)
         new = [
-            Attachment(file_id, name.rpartition("/")[2])
+            Attachment(file_id, name.rpartition("/")[2], source=source)
             for file_id, name in self._wanted.items()
-            if there.get(file_id) not in ("completed", "in_progress")
+            if file_id not in there or not _goes_on(there[file_id], source)
         ]
         await engine.attach(self._store_id, new, principal=OWNER, at=at)
         self._library.wake()
@@ -139,6 +142,12 @@ class GivenFiles:
         return held if isinstance(held, bytes) else await to_thread.run_sync(held.read_bytes)
 
 
+def _goes_on(file: StoreFile, source: str) -> bool:
+    """Whether it has been read, or will be."""
+    mine = file.attachment.source == source
+    return file.status == "completed" or (file.status == "in_progress" and mine)
+
+
 def _all(files: Iterable[GivenFile]) -> Iterator[tuple[str, Path | bytes]]:
     """Every file by its name; those of a folder by its name and their path in it."""
     for given in files:
@@ -149,10 +158,12 @@ def _all(files: Iterable[GivenFile]) -> Iterator[tuple[str, Path | bytes]]:
         if path.is_file():
             yield path.name, path
         elif path.is_dir():
-            for inside in sorted(path.rglob("*")):
-                parts = inside.relative_to(path).parts
-                if inside.is_file() and not any(part.startswith(".") for part in parts):
-                    yield "/".join((path.resolve().name, *parts)), inside
+            passed: Counter[str] = Counter()
+            for inside, found in walk(path, passed):
+                if found.is_file():
+                    yield "/".join((path.resolve().name, *inside.parts)), found
+            if passed["links"]:
+                log.warning("file search: %s: links out of it are not followed", path)
         else:
             raise ConfigurationError(f"files: expected a file or a folder, got {str(path)!r}")
 

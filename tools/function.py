@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 from pydantic import ValidationError
 
-from antiphon.errors import ModelRetry, ToolError, ToolFailed
+from antiphon.errors import ModelRetry, ToolError, ToolFailed, whence
 from antiphon.items import Content, Event, ToolCall, ToolProgress
 
 from .arguments import Arguments
@@ -90,7 +90,7 @@ class FunctionRun(ArgumentsCall):
             said = clean(str(error)) or "the tool gave up without saying why"
             last = self.fail(bounded(said, RESULT_LIMIT))
         except Exception as error:
-            logger.error("tool %s failed", name, exc_info=error)
+            logger.error("tool %s failed: %s", name, whence(error))
             last = self.fail(surprise(error, name))
         else:
             last = self.end("completed")

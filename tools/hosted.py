@@ -27,6 +27,7 @@ from antiphon.items import (
 
 from .account import Account
 from .citations import Citations
+from .uploads import Uploads
 
 Asked: TypeAlias = ApprovalRequest | McpApprovalRequest
 """A call that waits for a person's word."""
@@ -88,6 +89,7 @@ class Scope:
         path: The names of the agents from the outermost to this one.
         citations: The markers that a model may cite by, minted by tools that find something.
         private_urls: Whether URLs that the request gives may lead into private networks.
+        uploads: The files that the request may name by id; None where nobody keeps uploads.
     """
 
     principal: str = "local"
@@ -104,6 +106,7 @@ class Scope:
     path: tuple[str, ...] = ()
     citations: Citations = field(default_factory=Citations)
     private_urls: bool = False
+    uploads: Uploads | None = None
 
 
 ANEW: Final = -1
@@ -268,4 +271,21 @@ class Declared(HostedTool, Protocol):
     @property
     def definition(self) -> ToolDefinition:
         """The definition."""
+        ...
+
+
+@runtime_checkable
+class Checks(HostedTool, Protocol):
+    """A hosted tool that has to wait for an answer to know whether a definition can be served.
+
+    A Provider asks before anything is created; what an agent's own definition names is not asked
+    for, so `begin` has to bear its absence, too.
+    """
+
+    async def check(self, definition: ToolDefinition, scope: Scope) -> None:
+        """Look whether all that the definition names is there, and the principal's.
+
+        Raises:
+            RequestError: It is not; `param` as for `offers`.
+        """
         ...

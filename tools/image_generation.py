@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Final, TypeAlias, cast
 import anyio
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from antiphon.errors import ConfigurationError, RequestError, ToolError, ToolFailed
+from antiphon.errors import ConfigurationError, RequestError, ToolError, ToolFailed, whence
 from antiphon.items import (
     Event,
     FunctionCall,
@@ -292,7 +292,7 @@ class ImageRun(BaseCall):
         except ToolError as error:
             last = self.fail(clean(str(error)) or "the image was given up without saying why")
         except Exception as error:
-            logger.error("image generation failed", exc_info=error)
+            logger.error("image generation failed: %s", whence(error))
             last = self.fail(surprise(error, "image_generation"))
         else:
             last = self.end("completed")

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Final
 
+from antiphon.errors import SandboxError
 from antiphon.items import AgentCall, ContainerFileCitation, Item
 from antiphon.sandboxes import CellEvent, Finished
 
@@ -70,18 +71,25 @@ async def cell(visit: Visit, source: str, seconds: float) -> AsyncGenerator[Cell
         SandboxError: As `Sandbox.run`.
     """
     finished: Finished | None = None
-    async with aclosing(visit.sandbox.run(source, timeout=seconds)) as events:
-        async for event in events:
-            if isinstance(event, Finished):
-                finished = event
-            else:
-                yield event
+    visit.begin()
+    try:
+        async with aclosing(visit.sandbox.run(source, timeout=seconds)) as events:
+            async for event in events:
+                if isinstance(event, Finished):
+                    finished = event
+                else:
+                    yield event
+    except SandboxError:  # it never began
+        visit.end()
+        raise
     if finished is None:
         return
     if finished.state_lost:
         visit.lose()
     if finished.files_changed and _lives(finished):
         await visit.look()
+    else:
+        visit.end(unseen=finished.files_changed)
     yield finished
 
 

@@ -15,6 +15,7 @@ from antiphon.items import FunctionCall, FunctionTool, Json, ShellTool, ToolDefi
 from antiphon.sandboxes import MEMORY_LIMITS, Isolation, Sandboxes
 
 from .container_files import File, Stock, Supply, supplies
+from .container_terms import check_terms
 from .containers import Containers
 from .gate import Gate, NeedsApproval, gate_of
 from .hosted import Scope, Slot
@@ -139,13 +140,14 @@ class Shell:
             )
         if kind != "container_auto":
             raise _refused("type", "container_auto, container_reference or local", kind)
-        if environment.get("skills"):
-            raise _refused("skills", "none: they cannot be brought into a container", "some")
-        network: Any = environment.get("network_policy")
-        if network is not None and network != {"type": "disabled"}:
-            raise _refused("network_policy", '{"type": "disabled"}: there is no network', network)
+        check_terms(
+            network_policy=environment.get("network_policy"),
+            skills=environment.get("skills"),
+            isolation=self.isolation,
+            within="environment.",
+        )
         limit: Any = environment.get("memory_limit")
-        if limit is not None and limit not in MEMORY_LIMITS:
+        if limit is not None and not (isinstance(limit, str) and limit in MEMORY_LIMITS):
             raise _refused("memory_limit", f"one of {', '.join(MEMORY_LIMITS)}", limit)
         files = uploaded(_ids(environment), scope.uploads, "environment.file_ids")
         return Place(self._containers, Stock([*self._files, *files]), memory_limit=limit), files

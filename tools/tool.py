@@ -77,6 +77,14 @@ class Tool(Generic[P, R]):
     def __repr__(self) -> str:
         return f"Tool({self.name!r})"
 
+    def takes(self, arguments: str) -> bool:
+        """Whether a call with this JSON text would run, and not fail for its arguments."""
+        try:
+            self._work.arguments.parse(arguments)
+        except ValidationError:
+            return False
+        return True
+
     def begin(self, call: FunctionCall, slot: Slot, scope: Scope) -> FunctionRun:
         """A call opens."""
         return FunctionRun(self._work, slot, scope)

@@ -25,6 +25,7 @@ MOST: Final = 50
 """Uploads that one definition may name."""
 
 _LOOKED_UP: Final = 500
+"""Uploads that all definitions of a request may name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,11 @@ class Uploads(Protocol):
 
 
 def upload_ids(definitions: Iterable[ToolDefinition]) -> list[str]:
-    """The uploads that definitions name, at any depth; of too many the first ones."""
+    """The uploads that definitions name, at any depth.
+
+    Raises:
+        RequestError: 400; there are too many.
+    """
     named: dict[str, None] = {}
     for definition in definitions:
         given: object = None
@@ -70,7 +75,13 @@ def upload_ids(definitions: Iterable[ToolDefinition]) -> list[str]:
             given = place.file_ids if isinstance(place, AutoContainer) else None
         ids = cast("list[object]", given) if isinstance(given, list) else []
         named.update((each, None) for each in ids if isinstance(each, str))
-    return list(named)[:_LOOKED_UP]
+    if len(named) > _LOOKED_UP:
+        raise RequestError(
+            f"tools: expected at most {_LOOKED_UP} files in all, got {len(named):,}: name fewer",
+            param="tools",
+            code="too_many_files",
+        )
+    return list(named)
 
 
 def uploaded(file_ids: Sequence[str], uploads: Uploads | None, param: str) -> list[Supply]:

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import anyio
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from antiphon.errors import ToolError, ToolFailed
+from antiphon.errors import ToolError, ToolFailed, whence
 from antiphon.items import Event, Item, Json, UrlCitation, WebSearchCall
 
 from .call import BaseCall
@@ -189,7 +189,7 @@ class WebSearchRun(BaseCall):
         except ToolError as error:
             last = self.fail(clean(str(error)) or "the search gave up without saying why")
         except Exception as error:
-            logger.error("the web search failed", exc_info=error)
+            logger.error("the web search failed: %s", whence(error))
             last = self.fail(surprise(error, "web_search"))
         else:
             last = self.end("completed")

@@ -1,6 +1,6 @@
 """A form with one file, read as it arrives: what is the file's goes on at once, nothing is kept.
 
-Above: `files`. Below: python-multipart's parser. Sources: RFC 7578 (multipart/form-data),
+Above: `files_api`. Below: python-multipart's parser. Sources: RFC 7578 (multipart/form-data),
 RFC 8187 (`filename*`, which RFC 7578 forbids and some clients send).
 """
 

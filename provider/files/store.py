@@ -1,7 +1,7 @@
 """What keeps files: uploads with their names, each the property of a principal.
 
 A seam: `DiskFiles` (`disk`) is one such store, `antiphon.testing.files` the suite that any
-other has to pass. Above: `files` (HTTP) and `documents` (what models read of files).
+other has to pass. Above: `files_api` (HTTP) and `documents` (what models read of files).
 Another's id, an expired one and an absent one look the same.
 """
 

@@ -18,8 +18,13 @@ from .paging import (
     Page as Page,
     Paging as Paging,
     input_items as input_items,
+    invalid as invalid,
+    limit_of as limit_of,
+    listed as listed,
     no_such_item as no_such_item,
+    order_of as order_of,
     page_of as page_of,
+    whole as whole,
 )
 from .record import Record as Record
 from .store import (

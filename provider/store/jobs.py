@@ -19,7 +19,7 @@ Hold: TypeAlias = Literal["held", "cancel", "lost"]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Events of a background response, as its creator sees them.
+    """Events of a background response, as its maker told them: whole, before any client's view.
 
     Attributes:
         events: Sequence numbers and the events' JSON, in their order.

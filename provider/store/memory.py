@@ -1,6 +1,6 @@
 """A store in this process's memory: each principal's newest, gone with the process."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from antiphon.items import Clock, Item, now
@@ -51,10 +51,10 @@ class MemoryStore(MemoryJobs):
         shelf.forget(response_id)
         return True
 
-    async def item(self, item_id: str, *, principal: str) -> Item | None:
-        """An item whose id was made here; None where it is absent or another's."""
+    async def items(self, ids: Collection[str], *, principal: str) -> dict[str, Item]:
+        """Items whose ids were made here; what is absent or another's is left out."""
         shelf = self._shelves.get(principal)
-        return shelf and shelf.items.get(item_id)
+        return {} if shelf is None else {at: shelf.items[at] for at in ids if at in shelf.items}
 
     async def chain(self, response_id: str, *, principal: str) -> Chain:
         """What was said up to and including a response."""

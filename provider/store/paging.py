@@ -1,4 +1,4 @@
-"""Lists of items in pages, as the wire has them: `after`, `limit` and `order`.
+"""Lists in pages, as the wire has them: `after`, `limit` and `order`, and the object of a page.
 
 Also the ids by which such lists are gone through: an item that came without one, or with one
 that another item has, gets one that is derived from where it stands.
@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Literal, TypeAlias
 
 from antiphon.errors import RequestError
-from antiphon.items import PREFIX, Item
+from antiphon.items import PREFIX, Item, Json
 
 from .record import Record
 
@@ -41,13 +41,58 @@ class Paging:
         Raises:
             RequestError: 400; `limit` or `order` is not what it can be.
         """
-        order = query.get("order", "desc")
-        if order != "asc" and order != "desc":
-            raise _wrong("order", "asc or desc", order)
-        limit = query.get("limit", str(DEFAULT_LIMIT))
-        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= MAX_LIMIT):
-            raise _wrong("limit", f"a whole number from 1 to {MAX_LIMIT}", limit[:99])
-        return cls(query.get("after"), int(limit), order)
+        return cls(query.get("after"), limit_of(query), order_of(query))
+
+
+def limit_of(
+    query: Mapping[str, str], *, default: int = DEFAULT_LIMIT, most: int = MAX_LIMIT
+) -> int:
+    """How many rows of a list a query asks for.
+
+    Raises:
+        RequestError: 400; `limit` is not a whole number from 1 to `most`.
+    """
+    return whole(query.get("limit", str(default)), "limit", 1, most)
+
+
+def order_of(query: Mapping[str, str]) -> Order:
+    """In which order a query asks for a list.
+
+    Raises:
+        RequestError: 400; `order` is neither.
+    """
+    order = query.get("order", "desc")
+    if order not in ("asc", "desc"):
+        raise invalid("order", "asc or desc", order)
+    return order
+
+
+def whole(text: str, param: str, least: int, most: int) -> int:
+    """The number that a text is.
+
+    Raises:
+        RequestError: 400; it is none between these.
+    """
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1
+    if not least <= number <= most:
+        raise invalid(param, f"a whole number from {least:,} to {most:,}", text)
+    return number
+
+
+def listed(shown: list[Json], *, has_more: bool) -> Json:
+    """The object of a page.
+
+    Args:
+        shown: Its rows, each with its `id`.
+        has_more: Whether the list goes on behind them.
+    """
+    return {
+        "object": "list",
+        "data": shown,
+        "first_id": shown[0]["id"] if shown else None,
+        "last_id": shown[-1]["id"] if shown else None,
+        "has_more": has_more,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +172,8 @@ def no_such_item(item_id: str, *, param: str) -> RequestError:
     )
 
 
-def _wrong(param: str, expected: str, got: str) -> RequestError:
+def invalid(param: str, expected: str, got: str) -> RequestError:
+    """What a request is told one of whose values is not what it can be."""
     return RequestError(
-        f"{param}: expected {expected}, got {got!r}", param=param, code="invalid_value"
+        f"{param}: expected {expected}, got {got[:100]!r}", param=param, code="invalid_value"
     )

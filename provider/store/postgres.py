@@ -131,6 +131,7 @@ def _engine(url: URL) -> Engine:
             isolation_level="SERIALIZABLE",
             pool_size=_CONNECTIONS,
             max_overflow=0,
+            hide_parameters=True,  # its errors are logged
             pool_pre_ping=True,  # a server that was restarted is no error of ours
             connect_args={"connect_timeout": _CONNECT_SECONDS},
         )

@@ -7,7 +7,7 @@ of rows for each part of `Store`. Not here: SQL.
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from sqlalchemy import Connection
@@ -118,10 +118,10 @@ class SqlStore:
             lambda on: sql_responses.remove(on, response_id, principal=principal, fresh=self._fresh)
         )
 
-    async def item(self, item_id: str, *, principal: str) -> Item | None:
-        """An item whose id was made here; None where it is absent or another's."""
+    async def items(self, ids: Collection[str], *, principal: str) -> dict[str, Item]:
+        """Items whose ids were made here; what is absent or another's is left out."""
         return await self._database.read(
-            lambda on: sql_responses.item(on, item_id, principal=principal, fresh=self._fresh)
+            lambda on: sql_responses.find(on, ids, principal=principal, fresh=self._fresh)
         )
 
     async def chain(self, response_id: str, *, principal: str) -> Chain:

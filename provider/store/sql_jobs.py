@@ -193,6 +193,3 @@ _HELD: Final = (
     .where(jobs.c.id == bindparam("id"), jobs.c.owner == bindparam("owner"))
     .with_for_update()
 )
-_UNTELL: Final = delete(events).where(
-    events.c.response == bindparam("response"), events.c.number >= bindparam("number")
-)

@@ -4,7 +4,7 @@ Each function takes the connection of one; whose a row is stands in every WHERE 
 the time from which on responses are kept: older ones are as good as absent, swept or not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from pydantic_core import from_json, to_json
@@ -30,6 +30,7 @@ from .sql_tables import GIVEN, OUTPUT, events, items, jobs, responses
 from .store import Chain
 
 _LONGEST_CHAIN: Final = 100_000
+_AT_ONCE: Final = 1000  # ids that one query looks for: databases take so many values and no more
 
 
 def save(connection: Connection, record: Record, *, at: float) -> None:
@@ -100,10 +101,15 @@ def load(
     return Record(principal, response, parse(parts[GIVEN]), view, row.conversation)
 
 
-def item(connection: Connection, item_id: str, *, principal: str, fresh: float) -> Item | None:
-    """An item whose id was made here; None where it is absent or another's."""
-    json = connection.scalar(_ITEM, {"principal": principal, "id": item_id, "fresh": fresh})
-    return None if json is None else parse([json])[0]
+def find(
+    connection: Connection, ids: Collection[str], *, principal: str, fresh: float
+) -> dict[str, Item]:
+    """Items whose ids were made here, by id; what is absent or another's is left out."""
+    named, found = list(ids), dict[str, bytes]()
+    for start in range(0, len(named), _AT_ONCE):
+        asked = {"principal": principal, "fresh": fresh, "ids": named[start : start + _AT_ONCE]}
+        found |= {row.id: row.json for row in connection.execute(_ITEM, asked)}
+    return dict(zip(found, parse(found.values()), strict=True))
 
 
 def chain(connection: Connection, response_id: str, *, principal: str, fresh: float) -> Chain:
@@ -192,11 +198,11 @@ _ITEMS: Final = (
     .order_by(items.c.part, items.c.position)
 )
 _ITEM: Final = (
-    select(items.c.json)
+    select(items.c.id, items.c.json)
     .select_from(items.outerjoin(responses, items.c.response == responses.c.pk))
-    .where(items.c.principal == bindparam("principal"), items.c.id == bindparam("id"))
+    .where(items.c.principal == bindparam("principal"))
+    .where(items.c.id.in_(bindparam("ids", expanding=True)))
     .where(items.c.made_here)
     .where(or_(items.c.conversation.is_not(None), and_(items.c.part == OUTPUT, _FRESH)))
-    .limit(1)
 )
 _CHAIN: Final = _chain()

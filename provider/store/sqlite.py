@@ -210,6 +210,7 @@ def _engine(path: Path) -> Engine:
         connect_args={"timeout": PATIENCE, "isolation_level": None, "check_same_thread": False},
         pool_size=_READERS + 1,
         max_overflow=0,
+        hide_parameters=True,  # its errors are logged, and what is kept is nobody else's to read
         pool_reset_on_return=None,  # every transaction is ended here already
     )
     event.listen(engine, "connect", _set_up)

@@ -3,6 +3,7 @@
 A store saves what `fold` built and nothing else. Another's id and an absent id look the same.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,10 +50,10 @@ class Responses(Protocol):
         """
         ...
 
-    async def item(self, item_id: str, *, principal: str) -> Item | None:
-        """An item whose id was made here, whole; None where it is absent or another's.
+    async def items(self, ids: Collection[str], *, principal: str) -> dict[str, Item]:
+        """Items whose ids were made here, whole, by id; what is absent or another's is left out.
 
-        It is the output of a stored response, or stands in a conversation. Ids that a client
+        Each is the output of a stored response, or stands in a conversation. Ids that a client
         made lead to nothing.
         """
         ...

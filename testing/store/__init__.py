@@ -11,14 +11,14 @@ from dataclasses import replace
 
 import anyio
 
-from antiphon.items import Item, Message, ToolCall
+from antiphon.items import Message, ToolCall
 from antiphon.provider import Store
 
 from .approvals import APPROVALS
 from .conversations import CONVERSATIONS
 from .durable import check_durable_store as check_durable_store
 from .jobs import JOBS
-from .kit import OTHER, OWNER, MakeStore as MakeStore, record_of as record_of, same
+from .kit import OTHER, OWNER, MakeStore as MakeStore, item_of, record_of as record_of, same
 
 
 async def check_store(make: MakeStore) -> None:
@@ -55,7 +55,9 @@ async def _hides_what_is_anothers(store: Store) -> None:
     await store.save(record_of("m", principal=OTHER))
     for response_id, item_id in ("resp_a", "msg_a"), ("resp_none", "msg_none"), ("", ""):
         assert await store.load(response_id, principal=OTHER) is None, "another's is not hidden"
-        assert await store.item(item_id, principal=OTHER) is None, "another's item is not hidden"
+        assert await item_of(store, item_id, principal=OTHER) is None, (
+            "another's item is not hidden"
+        )
         assert await store.delete(response_id, principal=OTHER) is False, "another's was deleted"
     assert await store.load("resp_a", principal=OWNER) is not None, "it is gone for its owner"
     assert await store.load("resp_a", principal="") is None, "nobody is somebody"
@@ -65,10 +67,22 @@ async def _finds_items(store: Store) -> None:
     record = record_of("a")
     await store.save(record)
     for item in record.response.output:
-        found = await _item(store, item.id)
+        found = await item_of(store, item.id)
         assert found is not None, f"expected the item {item.id}; got None"
         assert found.to_json() == item.to_json(), f"the item {item.id} has changed"
-    assert await _item(store, "question a") is None, "an input item has no id here"
+    assert await item_of(store, "question a") is None, "an input item has no id here"
+
+
+async def _finds_many_items_at_once(store: Store) -> None:
+    for name in "a", "b":
+        await store.save(record_of(name))
+    await store.save(record_of("m", principal=OTHER))
+    absent = [f"msg_none{number}" for number in range(3000)]
+    found = await store.items({"msg_a", "tc_b", "msg_m", "", *absent}, principal=OWNER)
+    kinds = {item_id: type(item) for item_id, item in found.items()}
+    expected = {"msg_a": Message, "tc_b": ToolCall}
+    assert kinds == expected, f"expected {expected}, got {kinds}"
+    assert await store.items([], principal=OWNER) == {}, "expected nothing where nothing is asked"
 
 
 async def _deletes(store: Store) -> None:
@@ -77,9 +91,9 @@ async def _deletes(store: Store) -> None:
     assert await store.delete("resp_a", principal=OWNER) is True, "expected it to be deleted"
     assert await store.delete("resp_a", principal=OWNER) is False, "it was deleted twice"
     assert await store.load("resp_a", principal=OWNER) is None, "it is still there"
-    assert await _item(store, "msg_a") is None, "its item is still there"
+    assert await item_of(store, "msg_a") is None, "its item is still there"
     assert await store.load("resp_b", principal=OWNER) is not None, "its follower is gone, too"
-    assert await _item(store, "msg_b") is not None, "its follower's item is gone, too"
+    assert await item_of(store, "msg_b") is not None, "its follower's item is gone, too"
 
 
 async def _replaces(store: Store) -> None:
@@ -88,7 +102,7 @@ async def _replaces(store: Store) -> None:
     found = await store.load("resp_a", principal=OWNER)
     assert found is not None
     assert found.response.output_text == "two", "expected the response that was saved last"
-    item = await _item(store, "msg_a")
+    item = await item_of(store, "msg_a")
     assert isinstance(item, Message), f"expected a message, got {item!r}"
     assert item.text == "two", "expected the item that was saved last"
 
@@ -153,17 +167,14 @@ async def _makes_no_room_at_anothers_cost(store: Store) -> None:
     for number in range(100):
         await store.save(record_of(f"m{number}", principal=OTHER))
     assert await store.load("resp_a", principal=OWNER) is not None, "another's pushed it out"
-    assert await _item(store, "msg_a") is not None, "another's pushed its item out"
-
-
-async def _item(store: Store, item_id: str | None) -> Item | None:
-    return await store.item(item_id or "", principal=OWNER)
+    assert await item_of(store, "msg_a") is not None, "another's pushed its item out"
 
 
 RESPONSES = (
     _keeps_what_it_is_given,
     _hides_what_is_anothers,
     _finds_items,
+    _finds_many_items_at_once,
     _deletes,
     _replaces,
     _tells_a_chain,

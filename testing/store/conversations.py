@@ -10,7 +10,7 @@ from antiphon.provider import Conversation, Paging, Record, Store
 
 from .approvals import FAR
 from .jobs import output_of, queued
-from .kit import OTHER, OWNER, record_of, same
+from .kit import OTHER, OWNER, item_of, record_of, same
 
 
 def talk_of(name: str, *, principal: str = OWNER) -> Conversation:
@@ -58,7 +58,7 @@ async def _hides_anothers_conversations(store: Store) -> None:
         assert await store.delete_item(name, item_id, principal=OTHER) is False, "not hidden"
         assert await store.delete_item("conv_m", item_id, principal=OTHER) is False
         assert await store.delete_conversation(name, principal=OTHER) is False, "not hidden"
-        assert await store.item(item_id, principal=OTHER) is None, "not hidden"
+        assert await item_of(store, item_id, principal=OTHER) is None, "not hidden"
     assert await store.conversation("conv_a", principal=OWNER) == talk_of("a"), "it has changed"
     assert await texts(store) == ["hello"], "it has changed"
 
@@ -77,7 +77,7 @@ async def _gives_each_item_an_id(store: Store) -> None:
         found = await store.conversation_item("conv_a", item.id or "", principal=OWNER)
         assert found is not None, f"the item {item.id} is not found"
         same([found], [item], "an item")
-        anywhere = await store.item(item.id or "", principal=OWNER)
+        anywhere = await item_of(store, item.id)
         assert (anywhere is None) == (item.id == "msg_mine"), "a client's id leads to nothing"
 
 
@@ -109,7 +109,7 @@ async def _takes_items_out(store: Store) -> None:
     assert await store.delete_item("conv_a", middle, principal=OWNER) is True
     assert await store.delete_item("conv_a", middle, principal=OWNER) is False, "deleted twice"
     assert await store.conversation_item("conv_a", middle, principal=OWNER) is None, "still there"
-    assert await store.item(middle, principal=OWNER) is None, "still there"
+    assert await item_of(store, middle) is None, "still there"
     more = await store.append("conv_a", [user("3")], principal=OWNER)
     assert more is not None and more[0].id not in [item.id for item in said], "an id came twice"
     assert await texts(store) == ["0", "2", "3"], f"got {await texts(store)}"
@@ -126,7 +126,7 @@ async def _a_turn_joins_its_conversation(store: Store) -> None:
     said = await store.said("conv_a", principal=OWNER)
     same([*found.given, *found.response.output], (said or [])[-3:], "they are the same items")
     same(found.response.output, record_of("two").response.output, "the output is as it was")
-    assert await store.item(found.given[0].id or "", principal=OWNER) is not None, "not found"
+    assert await item_of(store, found.given[0].id or "") is not None, "not found"
 
 
 async def _a_background_turn_joins_when_it_ends(store: Store) -> None:
@@ -147,10 +147,10 @@ async def _each_can_go_without_the_other(store: Store) -> None:
     assert await store.delete("resp_one", principal=OWNER) is True
     expected = ["question one", "answer", "question two", "answer"]
     assert await texts(store) == expected, "what was said stays said"
-    assert await store.item("msg_one", principal=OWNER) is not None, "it is still to be found"
+    assert await item_of(store, "msg_one") is not None, "it is still to be found"
     assert await store.delete_item("conv_a", "msg_two", principal=OWNER) is True
     assert await store.delete_conversation("conv_a", principal=OWNER) is True
-    assert await store.item("msg_one", principal=OWNER) is None, "nobody has it any more"
+    assert await item_of(store, "msg_one") is None, "nobody has it any more"
     found = await store.load("resp_two", principal=OWNER)
     assert found is not None
     same(found.response.output, record_of("two").response.output, "a response stays whole")

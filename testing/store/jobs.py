@@ -8,7 +8,7 @@ from antiphon.items import Item
 from antiphon.provider import Record, Store
 
 from .approvals import FAR
-from .kit import OTHER, OWNER, record_of, same
+from .kit import OTHER, OWNER, item_of, record_of, same
 
 LATE = 1.0
 """A time, in seconds since 1970, that is long over: a lease until then can be claimed."""
@@ -49,7 +49,7 @@ async def _shows_what_is_done(store: Store) -> None:
     found = await store.load("resp_a", principal=OWNER)
     assert found is not None
     same(found.response.output, whole.response.output, "in the order of their positions")
-    assert await store.item("msg_a", principal=OWNER) is not None, "an item that is done is found"
+    assert await item_of(store, "msg_a") is not None, "an item that is done is found"
     assert await store.load("resp_a", principal=OTHER) is None, "another's is not hidden"
 
 
@@ -87,7 +87,7 @@ async def _finishes(store: Store) -> None:
     assert found.response.to_json() == whole.response.to_json(), "the response has changed"
     same(found.given, whole.given, "the input")
     for item in whole.response.output:
-        kept = await store.item(item.id or "", principal=OWNER)
+        kept = await item_of(store, item.id)
         assert kept is not None, f"the item {item.id} is not found"
         same([kept], [item], "an item")
     assert await store.finish(whole, owner="one") is False, "it was finished twice"
@@ -107,7 +107,7 @@ async def _forgets_what_a_lost_run_wrote(store: Store) -> None:
     found = await store.load("resp_a", principal=OWNER)
     assert found is not None
     same(found.response.output, end.response.output, "the output")
-    assert await store.item("msg_lost", principal=OWNER) is None, "a lost item is still found"
+    assert await item_of(store, "msg_lost") is None, "a lost item is still found"
 
 
 async def _gives_a_stale_job_to_one(store: Store) -> None:

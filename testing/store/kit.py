@@ -42,6 +42,12 @@ def record_of(
     return Record(principal, response, [user(f"question {name}")], view)
 
 
+async def item_of(store: Store, item_id: str | None, *, principal: str = OWNER) -> Item | None:
+    """The item of this id; None where it is absent or another's."""
+    found = await store.items([item_id or ""], principal=principal)
+    return found.get(item_id or "")
+
+
 def jsons(items: Sequence[Item]) -> list[bytes]:
     """The JSON of each."""
     return [item.to_json() for item in items]

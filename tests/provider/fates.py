@@ -176,8 +176,8 @@ FATES: list[Row] = [
     ),
     honoured(
         "tools: code_interpreter",
-        "run here, in the Provider's sandboxes; file_ids are a 400",
-        f"{TOOLS}::test_code_is_live_and_its_events_come_in_order",
+        "run here, in the Provider's sandboxes; the uploads of `file_ids` are in its /mnt/data",
+        "test_code_files.py::test_a_sheet_goes_in_and_its_sum_comes_out_cited_and_downloadable",
     ),
     honoured(
         "tools: mcp (connector antiphon)",
@@ -311,6 +311,23 @@ FATES: list[Row] = [
         "test_conversations.py::test_a_response_reads_its_conversation_and_adds_to_it",
     ),
     refused("prompt", {"prompt": {"id": "pmpt_1"}}, "send instructions and input"),
+    refused(
+        "context_management",
+        {"context_management": [{"type": "compaction", "compact_threshold": 1000}]},
+        "send `truncation: auto`, or POST /v1/responses/compact",
+    ),
+    refused("moderation", {"moderation": {"model": "m"}}, "moderate what you send and get"),
+    refused(
+        "prompt_cache_options",
+        {"prompt_cache_options": {"mode": "explicit"}},
+        "send `prompt_cache_key` and `prompt_cache_retention`",
+    ),
+    refused(
+        "image",
+        {"image": {"context_compression": "enabled"}},
+        "send images as the model is to see them",
+    ),
+    refused("access_programs", {"access_programs": {"cyber": "standard"}}, "there are none here"),
 ]
 
 

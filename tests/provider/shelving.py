@@ -20,12 +20,14 @@ if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
     from provider.auth import Keys
     from provider.files_api import FilesApi
     from provider.manner import Manner
+    from provider.rate import Rate, Throttle
     from provider.vector_stores import VectorStoresApi
     from testing.files import Hand
 else:
     from antiphon.provider.auth import Keys
     from antiphon.provider.files_api import FilesApi
     from antiphon.provider.manner import Manner
+    from antiphon.provider.rate import Rate, Throttle
     from antiphon.provider.vector_stores import VectorStoresApi
     from antiphon.testing.files import Hand
 
@@ -45,9 +47,10 @@ class Place:
             max_items=10_000,
             body_seconds=PATIENCE,
             keep_alive=PATIENCE,
+            throttle=Throttle(Rate()),
         )
         self.api = VectorStoresApi(manner, self.library, self.files)
-        files = FilesApi(manner.keys, self.files)
+        files = FilesApi(manner.keys, self.files, readers=[self.library])
         self.app = Router([*files.routes(), *self.api.routes()])
 
     def http(self, key: str = "sk-a") -> httpx2.AsyncClient:

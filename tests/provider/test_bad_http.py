@@ -60,9 +60,31 @@ async def test_another_version(version: str) -> None:
         assert known in error["message"]
 
 
-async def test_a_body_that_is_too_large_by_its_own_word() -> None:
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/models", "/v1/files", "/v1/conversations/c", "/v1/responses/r", "/v1/nowhere"],
+)
+async def test_another_version_is_refused_whatever_is_asked(path: str) -> None:
+    wrong = {"openresponses-version": "2020-01-01"}
+    one = await exchange(provider(), method="GET", path=path, headers=wrong)
+    assert (one.status, problem(one)["code"]) == (400, "unsupported_version")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_a_head_asks_for_health_too(path: str) -> None:
+    assert (await exchange(provider(), method="HEAD", path=path)).status == 200
+
+
+@pytest.mark.parametrize("length", ["-1", "\xb2", "1e3", "none"])
+async def test_a_length_that_is_none_says_nothing(length: str) -> None:
+    one = await exchange(provider(), {"input": "hi"}, headers={"content-length": length})
+    assert one.status == 200, one.body
+
+
+@pytest.mark.parametrize("length", ["1001", "1" * 5000])
+async def test_a_body_that_is_too_large_by_its_own_word(length: str) -> None:
     app = provider(max_body=1000)
-    one = await exchange(app, b"{}", headers={"content-length": "1001"})
+    one = await exchange(app, b"{}", headers={"content-length": length})
     assert one.status == 413
     assert problem(one)["code"] == "request_too_large"
 

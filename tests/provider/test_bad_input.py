@@ -176,7 +176,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "tools[0].container.memory_limit",
     ),
     (
-        tools({"type": "code_interpreter", "container": {"type": "auto", "file_ids": ["f"]}}),
+        tools({"type": "code_interpreter", "container": {"type": "auto", "file_ids": ["f"] * 51}}),
         "tools[0].container.file_ids",
     ),
     (tools({"type": "mcp", "server_label": "x", "headers": 5}), "tools[0].headers"),

@@ -145,6 +145,26 @@ def test_a_stored_conversation_is_compacted_by_its_last_response() -> None:
     ]  # fmt: skip
 
 
+def test_a_conversation_is_compacted_by_its_id() -> None:
+    model = writer()
+    with client(mounted(model)) as sdk:
+        told = sdk.conversations.create(items=[{"role": "user", "content": "It was red."}])
+        compacted = sdk.responses.compact(
+            model="writer", input="Thanks.", extra_body={"conversation": told.id}
+        )
+    texts = [one["content"][0]["text"] for one in carried(compacted)[:-1]]
+    assert texts == ["It was red.", "Thanks."]
+
+
+def test_what_compaction_does_not_do_is_refused_by_name() -> None:
+    with client(mounted(writer())) as sdk, pytest.raises(openai.BadRequestError) as caught:
+        sdk.responses.compact(model="writer", input="x", prompt_cache_options={"ttl": "30m"})
+    assert (caught.value.param, caught.value.code) == (
+        "prompt_cache_options",
+        "unsupported_parameter",
+    )
+
+
 def test_an_agent_writes_with_its_model_and_without_its_tools() -> None:
     model = writer()
     agent = Agent(name="guide", model=model, instructions="You are a pirate.")

@@ -19,6 +19,8 @@ from .serving import PATIENCE, Serve, inside, types
 pytestmark = pytest.mark.anyio
 
 READ: list[list[str]] = []
+PRIVATE = {"type": "input_image", "image_url": "http://127.0.0.1/a.png"}
+OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "x"}
 
 
 @model("reader")
@@ -100,6 +102,21 @@ async def test_what_a_conversation_cannot_stand_beside_is_refused(fields: dict[s
     assert (answer.status_code, error["param"]) == (400, "conversation")
 
 
+@pytest.mark.parametrize("field", ["background", "conversation"])
+async def test_what_needs_a_store_is_refused_where_nothing_is_stored_by_default(
+    field: str,
+) -> None:
+    async with inside(Provider(models=[reader], store_by_default=False)) as client:
+        value: Any = True if field == "background" else await made(client)
+        body = {"model": "reader", "input": "x", field: value}
+        answer = await client.post("/v1/responses", json=body)
+        stored = await client.post("/v1/responses", json={**body, "store": True})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (400, field)
+    assert "send store: true" in error["message"]
+    assert stored.status_code == 200, stored.text
+
+
 async def test_another_s_conversation_is_as_good_as_absent() -> None:
     app = Provider(models=[reader], api_keys={"a": "alice", "m": "mallory"})
     async with inside(app, headers={"authorization": "Bearer a"}) as client:
@@ -137,6 +154,10 @@ async def test_a_failed_response_is_a_turn_of_its_conversation_too() -> None:
         ("", {"items": [said("x")] * 21}, "items"),
         ("", {"items": [{"type": "message"}]}, "items[0].role"),
         ("", {"metadata": {"k": "v" * 600}}, "metadata"),
+        ("", {"items": [{"role": "user", "content": [PRIVATE]}]}, "items[0].content[0].image_url"),
+        ("/{}/items", {"items": [said("x"), {"type": "item_reference", "id": "a"}]}, "items[1].id"),
+        ("", {"items": [said("x"), OUTPUT]}, "items[1].call_id"),
+        ("/{}/items", {"items": [OUTPUT]}, "items[0].call_id"),
         ("/{}", {}, "metadata"),
         ("/{}/items", {"items": []}, "items"),
         ("/{}/items", {}, "items"),
@@ -149,8 +170,20 @@ async def test_a_wrong_body_is_a_400_that_names_the_field(
     async with inside(Provider(models=[reader])) as client:
         named = await made(client)
         answer = await client.post(f"/v1/conversations{path.format(named)}", json=body)
-    assert answer.status_code == 400, answer.text
+    assert answer.status_code == (404 if param.endswith(".id") else 400), answer.text
     assert answer.json()["error"]["param"] == param
+
+
+async def test_an_output_is_added_to_the_conversation_that_has_its_call() -> None:
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    async with inside(Provider(models=[reader])) as client:
+        named = await made(client, items=[call])
+        added = [
+            (await client.post(f"/v1/conversations/{at}/items", json={"items": [OUTPUT]}))
+            for at in (named, named, "conv_none")
+        ]
+    assert [answer.status_code for answer in added] == [200, 400, 404]
+    assert added[1].json()["error"]["code"] == "orphan"  # it has been answered
 
 
 async def test_the_openai_client_keeps_conversations(serving: Serve) -> None:

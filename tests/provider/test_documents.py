@@ -304,7 +304,9 @@ async def test_a_part_names_one_file(files: DiskFiles, fields: Part, code: str) 
     assert await refused(files, file_part(**fields)) == (400, code, "input[0].content[0]")
 
 
-async def test_files_are_found_in_what_clients_send_and_nowhere_else(files: DiskFiles) -> None:
+async def test_files_are_found_in_what_clients_send_and_what_models_saw_stays(
+    files: DiskFiles,
+) -> None:
     kept = await put(files, b"hi")
     part = file_part(file_id=kept.id)
     output = {"type": "function_call_output", "call_id": "c", "output": [part]}
@@ -322,7 +324,7 @@ async def test_files_are_found_in_what_clients_send_and_nowhere_else(files: Disk
         said(part, role="developer"),
         ITEM.validate_python(output),
         ITEM.validate_python(custom),
-        said(part, role="assistant"),
+        said(own["output"][0], role="assistant"),
         ITEM.validate_python(own),
         said({"type": "input_text", "text": "x"}),
         ITEM.validate_python({"role": "user", "content": "words"}),

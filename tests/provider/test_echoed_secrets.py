@@ -32,6 +32,15 @@ TOOLS: list[dict[str, Any]] = [
     {"type": "x_new", "server_url": URL, **CREDENTIALS, "tools": [MCP]},
     {"type": "namespace", "name": "n", "tools": [MCP], **CREDENTIALS},
     {"type": "antiphon:agent", "name": "a", "tools": [MCP], **CREDENTIALS},
+    {"type": "function", "name": "f", "api_key": SECRET},
+    {**MCP, "api_key": SECRET, "x_odd": SECRET, "require_approval": {"never": {"token": SECRET}}},
+    *(
+        {"type": "x_new", key: SECRET}
+        for key in ("api_key", "apiKey", "X-Api-Key", "token", "auth")
+    ),
+    {"type": "x_new", "how": [{"access_token": SECRET, "cookies": [SECRET]}]},
+    {"type": "x_new", "how": {"value": f"Bearer {SECRET}"}, "more": [f"sk-{SECRET}"]},
+    {"type": "web_search", "auth": {"value": SECRET}, "callback_url": URL},
 ]
 
 
@@ -47,13 +56,35 @@ async def told(stream: bool, *turns: Any, **body: Any) -> tuple[bytes, MemorySto
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("tool", TOOLS, ids=[tool["type"] for tool in TOOLS])
+@pytest.mark.parametrize("tool", TOOLS, ids=[str(tool)[:60] for tool in TOOLS])
 async def test_no_tool_s_credentials_are_told_or_kept(tool: dict[str, Any], stream: bool) -> None:
     body, store, response = await told(stream, tools=[tool, MY_FUNCTION])
     assert SECRET.encode() not in body
     assert SECRET not in repr(store._shelves)  # pyright: ignore[reportPrivateUsage]
     assert response["tools"][0]["type"] == tool["type"]
     assert response["tools"][1]["parameters"] == MY_FUNCTION["parameters"]
+
+
+async def test_what_is_no_credential_of_an_unknown_tool_is_told() -> None:
+    tool = {
+        "type": "x_new",
+        "max_tokens": 3,
+        "author": "me",
+        "how": {"size": [1, "wide"]},
+        "parameters": {"properties": {"token": {"type": "string"}}},
+    }
+    _, _, response = await told(False, tools=[tool])
+    assert response["tools"] == [tool]
+
+
+async def test_a_background_request_is_kept_without_what_is_not_known_of_it() -> None:
+    app = provider("x", store=(store := MemoryStore()))
+    asked = {"input": "x", "background": True, "api_key": SECRET, "extra": {"k": SECRET}}
+    one = await exchange(app, asked, headers=ALICE)
+    assert one.status == 200, one.body
+    assert "'request': {" in repr(store._shelves)  # pyright: ignore[reportPrivateUsage]
+    assert SECRET not in repr(store._shelves)  # pyright: ignore[reportPrivateUsage]
+    await app.aclose()
 
 
 async def test_what_is_no_credential_of_a_url_is_told() -> None:

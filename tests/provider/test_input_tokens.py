@@ -2,16 +2,20 @@
 
 from typing import Any, cast
 
+import anyio
 import openai
 import pytest
 
 from antiphon.agents import Agent, workflow
 from antiphon.errors import ModelError
 from antiphon.models import ModelRequest, ScriptedModel
-from antiphon.provider import Rate
+from antiphon.provider import Provider, Rate
 from antiphon.tools import tool
 
 from .compacting import client, mounted
+from .serving import PATIENCE, Exchange
+
+pytestmark = pytest.mark.anyio
 
 WEATHER: Any = {
     "type": "function",
@@ -166,6 +170,21 @@ def test_counting_is_held_to_the_rate_of_requests() -> None:
         sdk.responses.input_tokens.count(model="counting", input="hi")
         with pytest.raises(openai.RateLimitError):
             sdk.responses.input_tokens.count(model="counting", input="hi")
+
+
+async def test_a_client_that_leaves_is_waited_for_no_longer() -> None:
+    class Slow(Counting):
+        async def count(self, request: ModelRequest) -> int:
+            one.leave()
+            await anyio.sleep_forever()
+            raise AssertionError("it was waited for")
+
+    app = Provider(models=[Slow()])
+    body = {"model": "counting", "input": "x"}
+    one = Exchange(app, body, path="/v1/responses/input_tokens")
+    with anyio.fail_after(PATIENCE):
+        await one.run()
+    assert one.sent == []
 
 
 def test_another_key_counts_nothing_of_mine() -> None:

@@ -2,15 +2,22 @@
 
 import json
 import math
-from collections.abc import AsyncGenerator
-from typing import Any
+import tracemalloc
+from collections.abc import AsyncGenerator, Collection
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from antiphon.errors import ConfigurationError, ModelError
+from antiphon.errors import ConfigurationError, ModelError, RequestError
+from antiphon.items import Item
 from antiphon.models import FunctionCall, ModelRequest, ScriptedModel, Text, model
-from antiphon.provider import Provider
+from antiphon.provider import MemoryStore, Provider
 from antiphon.tools import tool
+
+if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
+    from provider.admit import admit_body
+else:
+    from antiphon.provider.admit import admit_body
 
 from .refusing import items, problem, provider
 from .serving import BUILT_IN, exchange
@@ -79,14 +86,91 @@ async def test_a_flood_of_objects_is_refused_before_it_is_parsed(
     assert (problem(one)["param"], problem(one)["code"]) == ("input", "too_many_items")
 
 
-@pytest.mark.parametrize("text", ["{" * 1000, '\\"{' * 1000, "\\\\{" * 1000 + "\\"])
+@pytest.mark.parametrize("some", ["[]", "-9", '"a"', '{"a":1}', '",[{"', '"\\\\\\",","'])
+async def test_a_flood_of_any_values_is_refused_before_it_is_parsed(
+    monkeypatch: pytest.MonkeyPatch, some: str
+) -> None:
+    monkeypatch.setattr("antiphon.provider.responses.CreateResponse.parse", None)
+    body = b'{"input":"x","z":[%b]}' % ",".join([some] * 100_000).encode()
+    one = await exchange(provider(max_items=10), body)
+    assert one.status == 400, one.body
+    assert (problem(one)["param"], problem(one)["code"]) == ("input", "too_many_items")
+
+
+async def test_a_flood_is_counted_in_little_memory() -> None:
+    body = b'{"input":"x","z":[' + b'"",",",' * 1_000_000 + b'0,"' + b"[," * 2_000_000 + b'"]}'
+    tracemalloc.start()
+    with pytest.raises(RequestError):
+        admit_body(body, max_items=100)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert held < 3 * len(body)
+
+
+@pytest.mark.parametrize("text", ["{" * 1000, "[," * 99_999, '\\"{' * 1000, "\\\\{" * 1000 + "\\"])
 async def test_braces_in_texts_are_no_objects(text: str) -> None:
     one = await exchange(provider(max_items=10), {"input": text, "user": "{"})
     assert one.status == 200, one.body
 
 
+async def test_texts_of_all_kinds_are_read_right_whatever_the_step_they_are_counted_in() -> None:
+    texts = [f'{"x" * (number % 7)},[{{"\\' for number in range(50_000)]
+    many = ", ".join(json.dumps(text) for text in texts)
+    admit_body(f'{{"input": [{many}]}}'.encode(), max_items=500)  # 50,000 values are its most
+    with pytest.raises(RequestError, match="at most 49,900 values"):
+        admit_body(f'{{"input": [{many}]}}'.encode(), max_items=499)
+
+
 async def test_many_items_are_served_by_default() -> None:
     assert (await exchange(provider(), items(*[HI] * 2000))).status == 200
+
+
+# --- tools -------------------------------------------------------------------
+
+
+def functions(count: int) -> list[dict[str, Any]]:
+    return [{"type": "function", "name": f"f{number}"} for number in range(count)]
+
+
+async def test_tools_are_counted_wherever_they_stand() -> None:
+    inner = {"type": "antiphon:agent", "name": "a", "model": "scripted", "tools": functions(600)}
+    group = {"type": "namespace", "name": "n", "description": "", "tools": functions(423)}
+    fits = await exchange(provider(), {"input": "x", "tools": functions(1024)})
+    assert fits.status == 200, fits.body
+    one = await exchange(provider(), {"input": "x", "tools": [inner, group]})
+    assert one.status == 400, one.body
+    assert (problem(one)["param"], problem(one)["code"]) == ("tools", "too_many_tools")
+
+
+# --- what stored items bring in ----------------------------------------------
+
+
+async def test_stored_items_bring_in_no_more_than_a_request_may_hold() -> None:
+    app = provider(max_body=10_000)
+    held = {"items": [{"role": "user", "content": "x" * 4_000}]}
+    made = await exchange(app, held, path="/v1/conversations")
+    listed = f"/v1/conversations/{json.loads(made.body)['id']}/items"
+    kept = json.loads((await exchange(app, method="GET", path=listed)).body)["data"][0]["id"]
+    named = {"type": "item_reference", "id": kept}
+    assert (await exchange(app, items(named, named))).status == 200
+    one = await exchange(app, items(named, named, named))
+    assert one.status == 413, one.body
+    assert (problem(one)["param"], problem(one)["code"]) == ("input[2]", "request_too_large")
+
+
+async def test_a_request_asks_the_store_once_for_all_that_it_names() -> None:
+    asked: list[set[str]] = []
+
+    class Counting(MemoryStore):
+        async def items(self, ids: Collection[str], *, principal: str) -> dict[str, Item]:
+            asked.append(set(ids))
+            return await super().items(ids, principal=principal)
+
+    thought: dict[str, Any] = {"type": "reasoning", "summary": []}
+    given = [{**thought, "id": f"rs_{number % 3}"} for number in range(9)]
+    app = Provider(models=[ScriptedModel(["hi"])], store=Counting())
+    assert (await exchange(app, items(*given, HI))).status == 200
+    assert asked == [{"rs_0", "rs_1", "rs_2"}]
 
 
 # --- turns -------------------------------------------------------------------

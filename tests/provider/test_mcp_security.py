@@ -1,10 +1,12 @@
 """MCP servers and trust: where URLs lead, what is kept of credentials, what strangers can show."""
 
+import importlib
 import json
 import logging
 from typing import Any
 
 import anyio
+import httpx2
 import pytest
 
 from antiphon.models import FunctionCall
@@ -166,3 +168,21 @@ async def test_a_redirect_to_another_origin_is_not_followed() -> None:
     await app.aclose()
     assert one(response, "mcp_list_tools")["error"]
     assert {headers["host"] for _, headers in stranger.seen} == {"desk.example"}
+
+
+async def test_the_query_of_a_url_goes_to_that_place_alone() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(str(request.url))
+        return httpx2.Response(200)
+
+    http: Any = importlib.import_module("antiphon.tools.mcp_http")
+    guard = http.Guard(httpx2.MockTransport(answer), httpx2.URL("https://desk.example/mcp?key=k"))
+    for url in ("https://desk.example/mcp", "https://login.example/mcp", "https://desk.example/x"):
+        await guard.handle_async_request(httpx2.Request("GET", url))
+    assert asked == [
+        "https://desk.example/mcp?key=k",
+        "https://login.example/mcp",
+        "https://desk.example/x",
+    ]

@@ -78,7 +78,7 @@ async def test_connections_that_were_cut_are_made_anew(server: Server) -> None:
 async def test_ids_that_postgresql_cannot_hold_find_nothing(server: Server) -> None:
     store = SqlStore(server.fresh())
     assert await store.load("resp_\0", principal=OWNER) is None
-    assert await store.item("msg_\0", principal=OWNER) is None
+    assert not await store.items(["msg_\0"], principal=OWNER)
     assert await store.conversation("conv_\0", principal=OWNER) is None
     await store.aclose()
 

@@ -38,7 +38,7 @@ async def test_a_response_is_kept_for_thirty_days(tmp_path: Path) -> None:
     assert await store.load("resp_a", principal="alice") is not None
     clock.at += 1
     assert await store.load("resp_a", principal="alice") is None
-    assert await store.item("msg_a", principal="alice") is None
+    assert not await store.items(["msg_a"], principal="alice")
     assert (await store.chain("resp_a", principal="alice")).missing == "resp_a"
     assert await store.told("resp_a", principal="alice") is None
     assert await store.delete("resp_a", principal="alice") is False
@@ -91,7 +91,7 @@ async def test_each_principal_keeps_its_newest(tmp_path: Path) -> None:
         await store.save(record_of(name))
     kept = [name for name in "abcde" if await store.load(f"resp_{name}", principal="alice")]
     assert kept == ["c", "d", "e"]
-    assert await store.item("msg_b", principal="alice") is None
+    assert not await store.items(["msg_b"], principal="alice")
     assert await store.load("resp_theirs", principal="mallory") is not None
     await store.start(record_of("f"), owner="one", until=0.0)
     assert await store.load("resp_c", principal="alice") is None
@@ -123,7 +123,7 @@ async def test_conversations_stay_when_their_responses_are_old(tmp_path: Path) -
     assert counts(tmp_path) == {"conversations": 1, "items": 4}
     said = await store.said("conv_a", principal="alice")
     assert said is not None and len(said) == 4
-    assert await store.item("msg_a", principal="alice") is not None
+    assert await store.items(["msg_a"], principal="alice")
     await store.aclose()
 
 

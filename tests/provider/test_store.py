@@ -99,7 +99,7 @@ async def test_what_is_not_to_be_stored_is_not(
     said = events_of(one.body)[-1]["response"] if stream else json.loads(one.body)
     assert said["store"] is kept
     assert (await get(app, said["id"])).status == (200 if kept else 404)
-    assert (await store.item(said["output"][0]["id"], principal="alice") is not None) is kept
+    assert bool(await store.items([said["output"][0]["id"]], principal="alice")) is kept
     assert bool(store._shelves) is kept  # pyright: ignore[reportPrivateUsage]
 
 
@@ -244,8 +244,8 @@ async def test_memory_keeps_the_newest() -> None:
     await store.save(record_of("d"))
     kept = [name for name in "abcd" if await store.load(f"resp_{name}", principal="alice")]
     assert kept == ["b", "c", "d"]
-    assert await store.item("msg_a", principal="alice") is None
-    assert await store.item("msg_b", principal="alice") is not None
+    assert not await store.items(["msg_a"], principal="alice")
+    assert await store.items(["msg_b"], principal="alice")
 
 
 async def test_memory_keeps_to_each_principal_s_own_limit() -> None:
@@ -278,7 +278,7 @@ async def test_memory_forgets_items_that_a_replacement_no_longer_has() -> None:
     record = record_of("a")
     shorter = record.response.model_copy(update={"output": record.response.output[:1]})
     await store.save(Record(record.principal, shorter, record.given, record.view))
-    assert await store.item("msg_a", principal="alice") is None
+    assert not await store.items(["msg_a"], principal="alice")
 
 
 @pytest.mark.parametrize("limit", [0, -1])

@@ -12,7 +12,7 @@ from antiphon.models import Model, ScriptedModel
 from antiphon.provider import MemoryStore, Provider, Record
 from antiphon.tools import Offer, Scope
 
-from .serving import Exchange, events_of, exchange
+from .serving import events_of, exchange
 
 pytestmark = pytest.mark.anyio
 
@@ -104,27 +104,29 @@ class Broken(MemoryStore):
         raise RuntimeError("the disk is full")
 
 
-async def test_a_store_that_breaks_is_an_internal_error(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_response_that_could_not_be_stored_fails_and_says_so(
+    caplog: pytest.LogCaptureFixture, stream: bool
+) -> None:
     app = Provider(models=[ScriptedModel(["x"])], store=Broken())
     with caplog.at_level(logging.ERROR):
-        one = await exchange(app, {"input": "x"})
-    assert one.status == 500
-    assert json.loads(one.body)["error"]["code"] == "server_error"
+        one = await exchange(app, {"input": "x", "stream": stream})
+    assert one.status == 200
+    events = events_of(one.body) if stream else []
+    said = events[-1]["response"] if stream else json.loads(one.body)
+    assert (said["status"], said["error"]["code"]) == ("failed", "server_error")
+    assert "could not be stored" in said["error"]["message"]
+    assert said["output"][0]["content"][0]["text"] == "x"
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert b"response.completed" not in one.body
     assert b"disk" not in one.body
     assert "the disk is full" in caplog.text
 
 
-async def test_a_store_that_breaks_cuts_a_stream_before_its_end() -> None:
-    """The answer has begun; a client sees that it is not whole, and is never told a false end."""
-    one = Exchange(
-        Provider(models=[ScriptedModel(["x"])], store=Broken()), {"input": "x", "stream": True}
-    )
-    with pytest.raises(RuntimeError, match="the disk is full"):
-        await one.run()
-    assert b"response.created" in one.body
-    assert b"response.completed" not in one.body
-    assert b"[DONE]" not in one.body
-    assert all(message.get("more_body", True) for message in one.sent)
+async def test_what_is_not_to_be_stored_asks_nothing_of_a_broken_store() -> None:
+    app = Provider(models=[ScriptedModel(["x"])], store=Broken())
+    one = await exchange(app, {"input": "x", "store": False})
+    assert json.loads(one.body)["status"] == "completed"
 
 
 async def test_a_model_that_breaks_is_a_failed_response() -> None:

@@ -178,6 +178,15 @@ async def test_urls_are_looked_at_wherever_a_model_would_read_them(
     assert (await exchange(provider(private_urls=True), inner)).status == 200
 
 
+async def test_looking_for_urls_takes_no_longer_the_longer_their_names_are() -> None:
+    """The way to each value, joined at each, would be 10 GB of text here."""
+    part = {"type": "x_part", "k" * 100_000: ["https://example.com/"] * 100_000}
+    assert (await exchange(provider(), one_part(part))).status == 200  # within its time
+    wrong = {"type": "x_part", "k" * 100_000: ["http://127.0.0.1/"]}
+    one = await exchange(provider(), one_part(wrong))
+    assert (one.status, len(one.body) < 1000) == (400, True)
+
+
 @pytest.mark.parametrize("private_urls", [False, True])
 @pytest.mark.parametrize("data", [*PRIVATE[:2], "https://example.com/", "file:///etc/passwd"])
 async def test_no_url_stands_where_a_file_s_bytes_belong(data: str, private_urls: bool) -> None:

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from antiphon.items import Message
 from antiphon.models import Failure, FunctionCall, ModelRequest, ScriptedModel, Text, model
-from antiphon.provider import MemoryStore, Provider
+from antiphon.provider import MemoryStore, Provider, Record
 from antiphon.sandboxes import LocalSandboxes
 from antiphon.tools import CodeInterpreter
 
@@ -140,6 +140,33 @@ async def test_a_failing_model_is_response_failed_and_no_error() -> None:
         events = await talk.answer(**ask("x", model="broken"))
         assert types(events)[-1] == "response.failed"
         assert said(await talk.answer(**ask("next"))) == "next"  # no error followed
+
+
+async def test_a_response_that_could_not_be_stored_fails_and_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(MemoryStore):
+        async def save(self, record: Record) -> None:
+            raise ValueError("the disk is full of secrets")
+
+    async with talking(app(store=Broken())) as talk:
+        events = await talk.answer(model="memory", input="x")
+        assert types(events)[-1] == "response.failed"
+        assert "response.completed" not in types(events)
+        assert "could not be stored" in end(events)["error"]["message"]
+        assert "secrets" not in json.dumps(events)
+        assert [event["sequence_number"] for event in events] == list(range(len(events)))
+        assert said(await talk.answer(**ask("next"))) == "next"
+    assert "the disk is full of secrets" in caplog.text
+
+
+async def test_a_flood_of_values_is_refused_before_it_is_parsed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with talking(app(max_items=10)) as talk:
+        monkeypatch.setattr("antiphon.provider.session.Envelope.read", None)
+        refused = await talk.answer(model="memory", input="x", more=[[]] * 1000)
+        assert fault(refused) == (400, "too_many_items")
 
 
 # --- going on ----------------------------------------------------------------

@@ -301,23 +301,3 @@ async def test_the_end_does_not_wait_for_a_client_that_takes_nothing() -> None:
         with anyio.fail_after(4):  # less than closing may take
             await talk.until(lambda: talk.ended)
         assert json.loads(talk.texts[0])["error"]["code"] == "websocket_connection_limit_reached"
-
-
-# --- what breaks inside ------------------------------------------------------
-
-
-async def test_a_store_that_breaks_is_one_error_and_no_terminal_event(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    class Broken(MemoryStore):
-        async def save(self, record: Any) -> None:
-            raise ValueError("the disk is full of secrets")
-
-    inner = Provider(models=[ScriptedModel(["yes"], repeat=True)], store=Broken())
-    async with talking(socketed(inner)) as talk:
-        events = await talk.answer()
-        assert fault(events[-1:]) == (500, "server_error")
-        assert "secrets" not in json.dumps(events)
-        assert "response.completed" not in types(events)
-        assert said(await talk.answer(store=False)) == "yes"
-    assert "the disk is full of secrets" in caplog.text

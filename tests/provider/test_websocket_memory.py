@@ -76,7 +76,7 @@ async def test_items_of_a_whole_chain_are_found_and_inputs_are_not() -> None:
     memory = Continuation(MemoryStore())
     remember(memory, record("one", text="first"), record("two", "one"))
     memory.evict("one")
-    found = await memory.item("msg_one", principal="a")
+    found = (await memory.items(["msg_one"], principal="a"))["msg_one"]
     assert isinstance(found, Message)
     assert found.text == "first"
     mine = Message(id="msg_mine", role="user", content="hi")
@@ -85,14 +85,14 @@ async def test_items_of_a_whole_chain_are_found_and_inputs_are_not() -> None:
         stored=False,
         heard=10,
     )
-    assert await memory.item("msg_mine", principal="a") is None
+    assert not await memory.items(["msg_mine"], principal="a")
 
 
 async def test_another_principal_finds_nothing() -> None:
     memory = Continuation(MemoryStore())
     remember(memory, record("one"))
     assert await memory.load("one", principal="b") is None
-    assert await memory.item("msg_one", principal="b") is None
+    assert not await memory.items(["msg_one"], principal="b")
     assert (await memory.chain("one", principal="b")).items == []
 
 

@@ -17,8 +17,10 @@ from antiphon.provider import Provider
 from .serving import PATIENCE
 
 if TYPE_CHECKING:
+    from provider.rate import Rate, Throttle
     from provider.websocket import WebSocketDoor
 else:
+    from antiphon.provider.rate import Rate, Throttle
     from antiphon.provider.websocket import WebSocketDoor
 
 TERMINAL = ("response.completed", "response.incomplete", "response.failed", "error")
@@ -31,7 +33,7 @@ def socketed(app: Provider, **terms: Any) -> ASGIApp:
         terms: `seconds`, `stalled`, `max_body`, as `WebSocketDoor` has them.
     """
     keys, desk = app._keys, app._desk  # pyright: ignore[reportPrivateUsage]
-    door = WebSocketDoor(keys=keys, desk=desk, **terms)
+    door = WebSocketDoor(keys=keys, desk=desk, throttle=Throttle(Rate()), **terms)
     return Router(routes=[*door.routes(), Mount("/", app)])
 
 
