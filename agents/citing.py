@@ -114,29 +114,34 @@ class _Passage:
         if not self._citations.marking:
             self._shown.append(delta)
             self.size += len(delta)
-            return self._named(delta)
+            self._named(delta)
+            return delta
         text = self._held + delta
         begun = text.rfind("[", max(0, len(text) - LONGEST))
         keep = begun if begun >= 0 and BEGUN.match(text, begun) else len(text)
         self._held = text[keep:]
-        return self._named(self._show(text[:keep]))
+        return self._show(text[:keep])
 
     def rest(self) -> str:
         """The end has come: what was held back is shown, unless it is half a marker."""
         text, self._held = self._held, ""
-        return self._named("" if text.startswith("[cite") else self._show(text), final=True)
+        rest = "" if text.startswith("[cite") else self._show(text)
+        self._named("", final=True)
+        return rest
 
     def whole(self, text: str) -> str:
         """All of it is known: what is still to be shown. Another text than came is not taken."""
         given = self.given
         return (self.more(text[len(given) :]) if text.startswith(given) else "") + self.rest()
 
-    def _named(self, shown: str, *, final: bool = False) -> str:
-        """What is shown now, read for names."""
+    def _named(self, shown: str, *, final: bool = False) -> None:
+        """Read for names what is shown now, each piece between two markers by itself.
+
+        So the order of the citations does not depend on how the text was cut.
+        """
         if self._namings is not None:
             for start, end, annotate in self._namings.feed(shown, final=final):
                 self.annotations.append(annotate(start, end))
-        return shown
 
     def _show(self, text: str) -> str:
         out: list[str] = []
@@ -163,6 +168,7 @@ class _Passage:
         out.append(text)
         self._shown.append(text)
         self.size += len(text)
+        self._named(text)
 
     def moved(self, annotation: Annotation) -> Annotation:
         """An annotation of the model's server, with its indexes in the shown text."""

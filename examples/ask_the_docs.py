@@ -27,7 +27,7 @@ from rich.progress import Progress
 from antiphon.items import FunctionCallOutput
 from antiphon.models import FunctionCall, ModelRequest, Text, model, resolve
 from antiphon.provider import Provider
-from antiphon.tools import FileSearch
+from antiphon.tools import FileSearch, search as kept
 
 HERE = Path(__file__).resolve().parent.parent
 MODULES = "argparse asyncio csv json logging pathlib random re shutil sqlite3 statistics tempfile"
@@ -42,8 +42,7 @@ async def librarian(request: ModelRequest) -> AsyncGenerator[Any, None]:
     if not isinstance(last, FunctionCallOutput):
         yield FunctionCall("file_search", {"queries": [getattr(last, "text", "")]})
         return
-    found: list[dict[str, Any]] = json.loads(str(last.output))
-    best = found[0] if found else {"text": "Nothing here answers that.", "cite": ""}
+    best = (json.loads(str(last.output)) or [{"text": "Nothing here answers that.", "cite": ""}])[0]
     lines = [line for line in best["text"].splitlines() if line[:1].isalpha()]
     yield Text(f"{' '.join(lines)[:200]} ... {best['cite']}")
 
@@ -62,7 +61,7 @@ def write_docstrings(folder: Path) -> None:
 
 def index(client: OpenAI, folders: list[Path]) -> str:
     """Send the files of some folders into a new vector store; bars show how far it has come."""
-    paths = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    paths = [path for folder in folders for _, path in kept.walk(folder) if path.is_file()]
     store, batches = client.vector_stores.create(name="docs"), client.vector_stores.file_batches
     with Progress() as bar:
         sent, read = (bar.add_task(what, total=len(paths)) for what in ("sending", "reading"))
@@ -85,7 +84,7 @@ def ask(client: OpenAI, name: str, store_id: str, question: str) -> None:
     """One answer, and where it comes from: each citation has the place and the words."""
     search: Any = {"type": "file_search", "vector_store_ids": [store_id], "antiphon:quotes": True}
     response = client.responses.create(model=name, input=question, tools=[search])
-    print(f"\n> {question}\n{response.output_text}")
+    print(f"\n> {question}\n{response.error.message if response.error else response.output_text}")
     for cited in citations(response):
         kind = "pages" if "antiphon:pages" in cited else "lines"
         first, last = cited.get(f"antiphon:{kind}", (1, 1))
@@ -107,6 +106,8 @@ def main() -> None:
     parser.add_argument("--model")
     parser.add_argument("--folder", type=Path)
     asked = parser.parse_args()
+    if asked.folder and not asked.folder.is_dir():
+        parser.error(f"--folder: expected a folder, got {asked.folder}")
     served = resolve(asked.model) if asked.model else librarian
     app = Provider(models=[served], tools=[FileSearch()])  # FileSearch("docs.db") would keep it
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))

@@ -16,7 +16,7 @@ from mcp_types import ToolAnnotations
 from antiphon.agents import Agent
 from antiphon.items import McpApprovalResponse, McpCall
 from antiphon.models import FunctionCall, Model, ScriptedModel
-from antiphon.tools import MCPServer
+from antiphon.tools import Asked, MCPServer
 
 SCRIPT = [
     [FunctionCall("notes__read", {"name": "teapots"})],
@@ -43,9 +43,10 @@ def serve(folder: Path) -> None:
     server.run("stdio")
 
 
-def approved(name: str, arguments: str) -> bool:
-    print(f"May it {name} {arguments}? [y/N]", flush=True)
-    return sys.stdin.readline().strip().lower() == "y"
+def word_on(asked: Asked) -> McpApprovalResponse:
+    print(f"May it {asked.name} {asked.arguments}? [y/N]", flush=True)
+    yes = sys.stdin.readline().strip().lower() == "y"
+    return McpApprovalResponse(approval_request_id=asked.id or "", approve=yes)
 
 
 async def work(folder: str, model: Model | str) -> None:
@@ -55,11 +56,8 @@ async def work(folder: str, model: Model | str) -> None:
         agent = Agent(name="archivist", model=model, tools=[notes])
         result = await agent.run("Read the note `teapots`, and erase it if it is old.")
         while result.approvals:
-            (asked,) = result.approvals
-            word = McpApprovalResponse(
-                approval_request_id=asked.id or "", approve=approved(asked.name, asked.arguments)
-            )
-            result = await agent.run([*result.items, word])
+            words = [word_on(asked) for asked in result.approvals]
+            result = await agent.run([*result.items, *words])
     for item in result.items:
         if isinstance(item, McpCall):
             print(f"{item.name} {item.arguments} -> {item.output or item.status}")

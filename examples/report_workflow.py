@@ -100,7 +100,7 @@ def show(event: dict[str, Any]) -> None:
         print(f"\n[{item['type']}]", item.get("agent") or item.get("name") or "")
     elif kind == "response.content_part.done":
         cited = event["part"].get("annotations", ())
-        print(*(f"[{each['filename']}, lines {each.get('antiphon:lines')}]" for each in cited))
+        print(*(f"[{one['filename']}, from line {one['antiphon:lines'][0]}]" for one in cited))
     elif kind == "response.output_item.done" and item["type"] == "antiphon:tool_call":
         print(f"{item['arguments']}\n-> {item['output'] or item['error']}")
     elif kind.endswith(("text.delta", "text.done", "code.delta", "code.done", "call.output")):

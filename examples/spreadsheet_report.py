@@ -11,6 +11,7 @@ this machine with the standard library, and report.csv it is; a real model's cod
 
 import argparse
 import socket
+import tempfile
 from pathlib import Path
 
 import anyio
@@ -59,6 +60,7 @@ ANSWER = "The south grew most, by 52%: see [the report](sandbox:/mnt/data/report
 
 async def report(client: AsyncOpenAI, model: str, sheet: Path) -> None:
     """What any client of OpenAI's API does; nothing in here knows of antiphon."""
+    folder = Path(tempfile.mkdtemp(prefix="report-"))
     upload = await client.files.create(file=sheet, purpose="user_data")
     response = await client.responses.create(
         model=model,
@@ -75,14 +77,15 @@ async def report(client: AsyncOpenAI, model: str, sheet: Path) -> None:
             print(item.content[0].text)
             for cited in item.content[0].annotations:
                 if cited.type == "container_file_citation":
-                    await save(client, cited.container_id, cited.file_id, cited.filename)
+                    path = folder / Path(cited.filename).name  # code has named it
+                    await save(client, cited.container_id, cited.file_id, path)
 
 
-async def save(client: AsyncOpenAI, container: str, file: str, name: str) -> None:
-    """Download a file that was cited; code named it, so only the last part of its name counts."""
+async def save(client: AsyncOpenAI, container: str, file: str, path: Path) -> None:
+    """Download a file that was cited."""
     content = await client.containers.files.content.retrieve(file, container_id=container)
-    content.write_to_file(Path(name).name)
-    print(f"saved {name} ({len(content.content):,} bytes)")
+    content.write_to_file(path)
+    print(f"saved {path} ({len(content.content):,} bytes)")
 
 
 async def main() -> None:

@@ -8,7 +8,7 @@ Source: OpenAI's API reference, "Container files".
 """
 
 from collections.abc import AsyncGenerator, Generator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import PurePath
 from typing import Final, TypeAlias
 from weakref import WeakValueDictionary
@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from antiphon.errors import RequestError
+from antiphon.errors import RequestError, SandboxFileError
 from antiphon.items import parse_body
 from antiphon.tools import ContainerFile, Containers
 
@@ -45,9 +45,6 @@ _IMAGES: Final = {
 """The types that are told: an image may stand in a page. SVG is not among them: it can run code."""
 
 _AT_ONCE: Final = 4
-_ARRIVING: Final = 8
-"""Uploads of one principal that may be on their way at a time: each is a file on the disk."""
-
 _AGAIN: Final = 5.0  # seconds
 _PIECE: Final = 256 * 1024
 _IN_MEMORY: Final = 1024 * 1024
@@ -117,7 +114,7 @@ class ContainerFiles:
         if announced(headers) > self._limit + MAX_OVERHEAD:
             raise too_large(self._limit)
         async with (
-            _place(_turn(self._arriving, principal, _ARRIVING)),
+            AsyncExitStack() as places,
             SpooledTemporaryFile(max_size=_IN_MEMORY) as arrived,
         ):
             size, more = 0, True
@@ -127,6 +124,8 @@ class ContainerFiles:
                     size += len(piece)
                     if size > self._limit:
                         raise too_large(self._limit)
+                    if size - len(piece) <= _IN_MEMORY < size:  # it becomes a file on the disk
+                        places.enter_context(_place(_turn(self._arriving, principal)))
                     await arrived.write(piece)
             if "file_id" in form.fields:
                 if form.filename is not None:
@@ -194,12 +193,14 @@ class ContainerFiles:
         registry = self._fleet.running(named, principal)
         async with AsyncExitStack() as turn:
             with telling(registry, named, principal):
+                read = None
                 found = await registry.file(named, file_id, principal)
-                small = found is not None and found.bytes <= _PIECE
-                if not small:
+                if found is not None and found.bytes <= _PIECE:
+                    with suppress(SandboxFileError):  # it may have grown since
+                        read = await registry.read(named, file_id, principal, limit=_PIECE)
+                if found is not None and read is None:
                     await turn.enter_async_context(_turn(self._leaving, principal))
-                limit = _PIECE if small else MAX_FILE
-                read = found and await registry.read(named, file_id, principal, limit=limit)
+                    read = await registry.read(named, file_id, principal, limit=MAX_FILE)
             if read is None:
                 raise no_container_file(file_id)
             file, data = read
@@ -219,8 +220,8 @@ def no_container_file(file_id: str, param: str | None = None) -> RequestError:
     )
 
 
-def _turn(turns: _Turns, principal: str, most: int = _AT_ONCE) -> Semaphore:
-    return turns.setdefault(principal, Semaphore(most))
+def _turn(turns: _Turns, principal: str) -> Semaphore:
+    return turns.setdefault(principal, Semaphore(_AT_ONCE))
 
 
 @contextmanager
@@ -234,7 +235,7 @@ def _place(turn: Semaphore) -> Generator[None]:
         turn.acquire_nowait()
     except WouldBlock:
         raise RequestError(
-            f"you send {_ARRIVING} files to containers already: wait until one has arrived",
+            f"you send {_AT_ONCE} large files already: wait until one has arrived",
             status=429,
             type="too_many_requests",
             code="too_many_uploads",

@@ -2,7 +2,8 @@
 
 Only what a client sees has such a URL, and only as long as it leads there; what is kept has the
 image itself. A client that sends one back gets the image into the context again, or, where it is
-not kept any more, a note that it was there. Above: `view` (outwards), `prepare` (inwards). Below: the registries of containers.
+not kept any more, a note that it was there. Above: `view` (outwards), `prepare` (inwards). Below:
+the registries of containers.
 """
 
 import re

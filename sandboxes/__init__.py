@@ -24,6 +24,8 @@ from .link import Link as Link, Machine as Machine
 from .local import LocalSandboxes as LocalSandboxes
 from .probe import PROBES as PROBES, Finding as Finding, Probe as Probe, Verdict as Verdict
 from .probing import probe_isolation as probe_isolation
+from .runner.frames import FILE_COUNT as FILE_COUNT
+from .runner.names import PARTIAL as PARTIAL
 from .running import (
     Running as Running,
     list_running as list_running,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 
 import anyio
 from anyio import BrokenResourceError, CancelScope, ClosedResourceError
@@ -131,12 +132,17 @@ class Session:
         """Write a file. Raises: SandboxFileError."""
         chunks = range(0, len(data), frames.CHUNK)
         key, request = self._open()
-        messages = [frames.encode(frames.PUT, key, name.encode())]
-        messages += [
+        first, last = (
+            frames.encode(frames.PUT, key, name.encode()),
+            frames.encode(frames.PUT_END, key),
+        )
+        pieces = (
             frames.encode(frames.PUT_DATA, key, data[at : at + frames.CHUNK]) for at in chunks
-        ]
-        messages.append(frames.encode(frames.PUT_END, key))
-        await self._ask(key, request, messages, name)
+        )
+        if len(data) <= _SMALL:
+            await self._ask(key, request, [first, *pieces, last], name)
+        else:  # made as they are sent: all at once they would be the file again
+            await self._ask(key, request, chain([first], pieces, [last]), name)
 
     async def get(self, name: str, *, limit: int) -> bytes:
         """Read a file. Raises: SandboxFileError."""
@@ -172,7 +178,7 @@ class Session:
         return self._end
 
     async def _ask(
-        self, key: int, request: _Request, messages: list[bytes], name: str | None
+        self, key: int, request: _Request, messages: Iterable[bytes], name: str | None
     ) -> None:
         what = "the list of files" if name is None else repr(name)
         try:
@@ -202,9 +208,8 @@ class Session:
         self, messages: Iterable[bytes], enough: Callable[[], bool] = lambda: False
     ) -> None:
         """Send frames, reading meanwhile: two full pipes would wait for each other for ever."""
-        messages = list(messages)
         try:
-            if sum(map(len, messages)) <= _SMALL:
+            if isinstance(messages, list) and sum(map(len, messages)) <= _SMALL:
                 await self._link.send(b"".join(messages))
                 return
             async with anyio.create_task_group() as tasks:

@@ -20,7 +20,7 @@ NO_ENGINE = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
 
 
 def run(folder: Path, *argv: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run the example in a folder; `more` goes into its environment."""
+    """Run the example in a folder, and let it make others there; `more` is of its environment."""
     return subprocess.run(
         [sys.executable, "-W", "error", str(EXAMPLE), *argv],
         capture_output=True,
@@ -28,17 +28,21 @@ def run(folder: Path, *argv: str, **more: str) -> subprocess.CompletedProcess[st
         timeout=120,
         check=False,
         cwd=folder,
-        env={**os.environ, "PYTHONSAFEPATH": "1", **more},
+        env={**os.environ, "PYTHONSAFEPATH": "1", "TMPDIR": str(folder), **more},
     )
 
 
 def test_a_spreadsheet_becomes_a_cited_one_with_a_chart(docker: None, tmp_path: Path) -> None:
     ran = run(tmp_path)
     assert (ran.returncode, ran.stderr) == (0, "")
-    told = ["'south': '+52%'", "see [the report](sandbox:/mnt/data/report.xlsx)", "saved report."]
+    told = [
+        "'south': '+52%'",
+        "see [the report](sandbox:/mnt/data/report.xlsx)",
+        f"saved {tmp_path}/report-",
+    ]
     found = [ran.stdout.find(each) for each in told]
     assert -1 not in found and found == sorted(found), ran.stdout
-    (made,) = tmp_path.iterdir()
+    (made,) = tmp_path.glob("report-*/report.xlsx")
     with zipfile.ZipFile(made) as book:
         parts = book.namelist()
         assert "xl/chartsheets/sheet1.xml" in parts and "xl/charts/chart1.xml" in parts
@@ -48,11 +52,13 @@ def test_a_spreadsheet_becomes_a_cited_one_with_a_chart(docker: None, tmp_path: 
 
 
 def test_without_an_engine_it_says_so_and_does_it_plainly(tmp_path: Path) -> None:
+    (tmp_path / "report.csv").write_text("somebody's own")
     ran = run(tmp_path, **NO_ENGINE)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert ran.stdout.startswith("No containers: the script's code runs on this machine")
-    assert "saved report.csv" in ran.stdout
-    (made,) = tmp_path.iterdir()
+    (made,) = tmp_path.glob("report-*/report.csv")
+    assert f"saved {made} (" in ran.stdout
+    assert (tmp_path / "report.csv").read_text() == "somebody's own"
     rows = {row[0]: row[1:] for row in csv.reader(made.read_text("utf-8").splitlines())}
     assert rows["west"][:3] == ["12375", "11700", "11205"] and rows["south"][3].startswith("0.52")
 
@@ -75,7 +81,8 @@ def test_a_real_model_is_asked_and_its_code_runs_in_a_container(
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "It is in size.txt." in ran.stdout
     size = (EXAMPLE.with_name("data") / "orders.xlsx").stat().st_size
-    assert (tmp_path / "size.txt").read_text("utf-8") == str(size)
+    (made,) = tmp_path.glob("report-*/size.txt")
+    assert made.read_text("utf-8") == str(size)
 
 
 def test_a_real_model_s_code_is_never_run_without_containers(tmp_path: Path) -> None:

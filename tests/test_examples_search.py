@@ -74,6 +74,25 @@ def test_another_folder_is_read_and_what_is_not_there_is_not_made_up(tmp_path: P
     assert said.endswith("> Submarines?\nNothing here answers that. ... \n")
 
 
+def test_what_is_hidden_is_not_sent_and_a_folder_that_is_not_there_is_a_mistake(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "boats.txt").write_text("We decided on a red boat.\n")
+    (tmp_path / ".env").write_text("KEY=secret\n")
+    assert "1 files can be searched, 0 could not" in run("--folder", str(tmp_path), "KEY secret?")
+    argv = [sys.executable, str(EXAMPLE), "--folder", str(tmp_path / "no")]
+    env = {**os.environ, "PYTHONSAFEPATH": "1"}
+    ran = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False, env=env)
+    assert ran.returncode == 2 and "--folder: expected a folder, got" in ran.stderr
+
+
+def test_a_model_that_cannot_be_asked_is_said(tmp_path: Path) -> None:
+    (tmp_path / "boats.txt").write_text("We decided on a red boat.\n")
+    upstream = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_API_KEY": "none"}
+    said = run("--model", "openai:real", "--folder", str(tmp_path), "What colour?", **upstream)
+    assert "> What colour?\n" in said and "is it running" in said
+
+
 @model("real")
 async def real(request: ModelRequest) -> AsyncGenerator[Speech, None]:
     """Searches in its own words, and cites the first result."""

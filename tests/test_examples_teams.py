@@ -77,7 +77,7 @@ def test_the_report_is_searched_computed_summed_up_and_drafted_once_approved(
         "2026-08: 3.2%, 84.50 euros\n2026-09: 6.9%, 188.50 euros\n",
         "[antiphon:agent_call] editor",
         "7% come back, not 3%",
-        "[packing.md, lines [1, 2]] [costs.md, lines [1, 2]]\n",
+        "[packing.md, from line 1] [costs.md, from line 1]\n",
         "[antiphon:agent_call] secretary",
         "[antiphon:approval_request] write_draft",
         "Approve? [y/N]",
@@ -223,7 +223,7 @@ async def real(request: ModelRequest) -> AsyncGenerator[Speech, None]:
             [
                 "The tool said [",
                 "The tool said 42",
-                "[packing.md, lines [1, 2]]",
+                "[packing.md, from line 1]",
                 "The draft is in",
             ],
         ),

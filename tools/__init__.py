@@ -74,6 +74,7 @@ from .uploads import (
     uploaded as uploaded,
 )
 from .web_search import Search as Search, WebSearch as WebSearch
+from .web_search_address import is_public as is_public
 from .web_search_call import OpenPage as OpenPage
 from .web_search_json import JsonSearch as JsonSearch
 from .web_search_page import PageFetcher as PageFetcher, WebPage as WebPage

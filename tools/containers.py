@@ -16,12 +16,7 @@ from typing import Final, Protocol, runtime_checkable
 
 import anyio
 
-from antiphon.errors import (
-    SandboxError,
-    SandboxFileError,
-    SandboxNotFound,
-    SandboxUnavailable,
-)
+from antiphon.errors import SandboxError, SandboxFileError, SandboxNotFound, SandboxUnavailable
 from antiphon.items import CodeInterpreterCall, Ids, Item, ShellCall
 from antiphon.sandboxes import FILE_COUNT, FILE_LIMIT, Activity, FileInfo, Sandbox, Sandboxes
 
@@ -161,7 +156,8 @@ class Containers:
                 tried.add(named)
                 if self._fits(named, principal, memory_limit):
                     return named
-        if self.running(principal) >= MAX_CONTAINERS:
+        mine = self._whose.get(principal, ())
+        if len(mine) >= MAX_CONTAINERS and self.running(principal) >= MAX_CONTAINERS:
             raise SandboxError(
                 f"There are {MAX_CONTAINERS} containers already, the most that one may have: go on "
                 "in one of them, delete one, or wait until one expires."

@@ -6,6 +6,7 @@ what was expected and what came. Source: the Protocol `antiphon.tools.search.Eng
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import anyio
 
@@ -139,6 +140,33 @@ async def _gives_a_lost_file_to_another(engine: kept.Engine) -> None:
     assert not await engine.fail(first, kept.Fault("server_error", "no"))
     assert await engine.finish(second, [chunk_of("from two")], None)
     assert list(await texts_of(engine, kept.Query("from"))) == ["from two"]
+
+
+async def _leaves_files_to_whoever_has_their_source(engine: kept.Engine) -> None:
+    await engine.create(store_of())
+    there = replace(file_of("x"), source="paths:/home/ann/x.md")
+    made = await engine.attach("vs_a", [there, file_of("y")], principal=OWNER, at=NOW)
+    assert made is not None and made[0].attachment == there, "expected its source to be kept"
+    first = await engine.claim("one", now=NOW, until=NOW + 30, sources=["", "path"])
+    assert first is not None and first.attachment == file_of("y"), f"expected uploads, got {first}"
+    assert await engine.claim("two", now=NOW, until=NOW + 30, sources=[]) is None
+    second = await engine.claim("two", now=NOW, until=NOW + 30, sources=["paths"])
+    assert second is not None and second.attachment == there
+
+
+async def _leaves_files_to_whoever_has_their_model(engine: kept.Engine) -> None:
+    await engine.create(store_of(model="m"))
+    await engine.attach("vs_a", [file_of("x"), file_of("y")], principal=OWNER, at=NOW)
+    for models in ([], ["n"]):
+        left = await engine.claim("one", now=NOW + 29, until=NOW + 59, models=models)
+        assert left is None, f"expected a file of another model to be left for a while, got {left}"
+    first = await engine.claim("one", now=NOW + 29, until=NOW + 59, models=["n", "m"])
+    assert first is not None and first.attachment.file_id == "file-x"
+    left = await engine.claim("two", now=NOW + 31, until=NOW + 61, models=[])
+    assert left is None, "expected it to be left while somebody reads with its model"
+    assert await engine.finish(first, [chunk_of("words")], None)
+    alone = await engine.claim("two", now=NOW + 31, until=NOW + 61, models=[])
+    assert alone is not None, "expected it to be given to anybody: nobody has its model"
 
 
 async def _takes_a_claim_back(engine: kept.Engine) -> None:
@@ -290,6 +318,8 @@ KEEPING: Sequence[Callable[[kept.Engine], Awaitable[None]]] = (
     _lists_in_pages,
     _reads_files_in_their_order,
     _gives_a_lost_file_to_another,
+    _leaves_files_to_whoever_has_their_source,
+    _leaves_files_to_whoever_has_their_model,
     _takes_a_claim_back,
     _forgets_what_is_detached,
     _forgets_a_file_everywhere,

@@ -138,6 +138,22 @@ async def test_indexes_count_what_stands_in_place_of_markers(sandboxes: LocalSan
     assert cited(part) == [("a.csv", "a.csv")]
 
 
+async def test_the_order_of_citations_does_not_depend_on_how_the_words_came() -> None:
+    async def search(query: str) -> list[WebResult]:
+        return [WebResult("https://www.a.example/x", "A")]
+
+    searched = FunctionCall("web_search", {"type": "search", "query": "q"})
+    text = Text("a.csv[cite:1]a.csv [cite:1, 1] and a.csv, a.csv")
+    orders: list[list[Any]] = []
+    for fragment in (1, 3, 7, 1000):
+        model = ScriptedModel([searched, wrote("a.csv"), text], fragment=fragment)
+        async with LocalSandboxes() as sandboxes:
+            tools = [WebSearch(search=search, open_page=False), CodeInterpreter(sandboxes)]
+            part = part_of(await play(asked(tools=[{"type": "web_search"}, CODE]), model, tools))
+        orders.append([(one.type, getattr(one, "start_index", 0)) for one in part.annotations])
+    assert len(orders[0]) == 7 and all(order == orders[0] for order in orders)
+
+
 async def test_a_file_of_an_earlier_response_is_known_again(sandboxes: LocalSandboxes) -> None:
     first = await said(sandboxes, wrote("a.csv"), "Done.")
     history = end_of(first).output

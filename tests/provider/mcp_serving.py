@@ -178,6 +178,13 @@ def one(response: Mapping[str, Any], kind: str) -> dict[str, Any]:
     return found
 
 
+def wired(app: Any) -> MCPServers:
+    """Servers by URL, all of which are this application in this process."""
+    tools = MCPServers(timeout=PATIENCE)
+    tools._network = lambda: Wire(app)  # pyright: ignore[reportPrivateUsage]
+    return tools
+
+
 class Wire(httpx2.AsyncBaseTransport):
     """Sends to an application in this process what would go to the network."""
 

@@ -68,6 +68,12 @@ def takes_any_expiry(one: Exchange) -> None:
         one.asked.pop("expires_after")
 
 
+def takes_any_anchor(one: Exchange) -> None:
+    wanted = one.asked.get("expires_after")
+    if wanted:
+        one.asked["expires_after"] = {**wanted, "anchor": "last_active_at"}
+
+
 def shows(one: Exchange) -> None:
     if one.path.endswith("/content"):
         one.told["content-type"] = "text/html"
@@ -107,6 +113,7 @@ CONTAINERS = [
     ),
     Mutant(EXPIRY, after=value_of("/containers", lambda told: told.pop("expires_after", None))),
     Mutant(EXPIRY, before=takes_any_expiry, how="any is taken"),
+    Mutant(EXPIRY, before=takes_any_anchor, how="any anchor is taken"),
     Mutant(LISTED, after=value_of("/containers", backwards, method="GET")),
     Mutant(LISTED, before=whole, how="in one page"),
     Mutant(UNKNOWN, before=forgives),

@@ -342,13 +342,17 @@ async def test_a_full_machine_is_a_429_and_leaves_no_container(near: Harbour) ->
 
 
 async def test_one_principal_has_so_many_containers_and_no_more(near: Harbour) -> None:
-    async with near.http() as http, near.http("sk-b") as other:
+    async with near.http() as http, near.http("sk-b") as other, near.client() as client:
         last = await http.post("/containers", json={"name": "x"})
         for _ in range(99):
             await http.post("/containers", json={"name": "x"})
         answer = await http.post("/containers", json={"name": "x"})
         assert answer.status_code == 429 and 1 <= int(answer.headers["retry-after"]) <= 60
         assert answer.json()["error"]["code"] == "too_many_containers"
+        tools: Any = [{"type": "code_interpreter", "container": {"type": "auto"}}]
+        response = await client.responses.create(model="runner", input="1", tools=tools)
+        assert response.output[0].status == "failed"  # pyright: ignore[reportAttributeAccessIssue]
+        assert "100 containers already" in response.output_text
         assert (await other.post("/containers", json={"name": "x"})).status_code == 200
         await http.delete(f"/containers/{last.json()['id']}")
         assert (await http.post("/containers", json={"name": "x"})).status_code == 200

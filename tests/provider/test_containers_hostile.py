@@ -11,12 +11,13 @@ from typing import Any
 import anyio
 import openai
 import pytest
+from starlette.types import Message
 
 from antiphon.provider import DiskFiles, Provider
 from antiphon.sandboxes import LocalSandboxes, Sandboxes
 from tests.sandboxes.docker_kit import docker as docker, docker_sandboxes
 
-from .filing import ALICE, FORM, Answer, ask, form, part
+from .filing import ALICE, FORM, Answer, ask, form, part, scope_of
 from .harbour import Harbour, content, harbour_at, names, provider_of, run, upload
 from .serving import Exchange
 
@@ -52,6 +53,7 @@ NAMES = {
     "/etc/cron.d/job": "job",
     "C:\\Windows\\system.ini": "system.ini",
     "..": "file",
+    ".antiphon-put-1": "antiphon-put-1",
     "": "upload",
     "a\u202etxt.exe": "atxt.exe",
     "x" * 300 + ".csv": "x" * 196 + ".csv",
@@ -75,8 +77,6 @@ async def test_names_of_uploads_are_made_harmless(harbour: Harbour) -> None:
             assert answer.headers["content-type"] == "application/octet-stream"
             assert "sandbox" in answer.headers["content-security-policy"]
         assert set(await names(client, box.id)) == set(NAMES.values())
-        with pytest.raises(openai.UnprocessableEntityError, match="antiphon-put-"):
-            await upload(client, box.id, ".antiphon-put-1", b"1")
 
 
 async def test_files_of_code_are_listed_only_if_they_are_regular_and_well_named(
@@ -219,6 +219,13 @@ async def test_a_body_that_does_not_come_is_a_408(provider: Provider) -> None:
         (form(part("file", b"x", "a"), part("file", b"y", "b")), FORM, 400, "invalid_multipart"),
         (form(part("other", b"x")), FORM, 400, "missing_required_parameter"),
         (form(part("file_id", b"file-0")), FORM, 404, "file_not_found"),
+        (form(part("file_id", b"file-0"), part("file", b"x", "a")), FORM, 400, "invalid_value"),
+        (
+            b'{"file_id": "file-0", "file": "x"}',
+            {"content-type": "application/json"},
+            400,
+            "invalid_value",
+        ),
         (b"x", {"content-type": "multipart/form-data"}, 400, "invalid_multipart"),
         (b"x", {"content-type": "text/plain"}, 415, "unsupported_media_type"),
         (b"{}", {"content-type": "application/json"}, 400, "invalid_value"),
@@ -295,3 +302,98 @@ async def test_clients_that_do_not_read_hold_four_contents_and_no_more(provider:
             assert one.gate is not None
             one.gate.set()
     assert [len(one.body) for one in asked] == [300_000] * 6
+
+
+async def waiting(app: Provider, path: str, count: int) -> list[Exchange]:
+    """So many downloads whose client takes nothing."""
+    asked = [Exchange(app, method="GET", path=path, headers=dict(ALICE)) for _ in range(count)]
+    for one in asked:
+        one.gate = anyio.Event()
+    return asked
+
+
+async def test_small_contents_wait_for_no_client_that_does_not_read(provider: Provider) -> None:
+    box = await made(provider)
+    path = f"/v1/containers/{box}/files"
+    ids = list[str]()
+    for name, data in (("large", bytes(300_000)), ("small", b"1")):
+        body = form(part("file", data, name))
+        file = await ask(provider, "POST", path, [body], headers={**ALICE, **FORM})
+        assert file is not None
+        ids.append(file.json["id"])
+    stalled = await waiting(provider, f"{path}/{ids[0]}/content", 4)
+    async with anyio.create_task_group() as tasks:
+        for one in stalled:
+            tasks.start_soon(one.run)
+            await one.until(lambda one=one: one.sent)
+        answer = await ask(provider, "GET", f"{path}/{ids[1]}/content")
+        assert answer is not None and answer.body == b"1"
+        for one in stalled:
+            assert one.gate is not None
+            one.gate.set()
+
+
+async def test_a_client_that_takes_nothing_is_cut_off_in_time(provider: Provider) -> None:
+    box = await made(provider)
+    path = f"/v1/containers/{box}/files"
+    body = form(part("file", bytes(300_000), "large"))
+    file = await ask(provider, "POST", path, [body], headers={**ALICE, **FORM})
+    assert file is not None
+    stalled = await waiting(provider, f"{path}/{file.json['id']}/content", 5)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            for one in stalled:
+                tasks.start_soon(one.run)
+    assert all(one.ended and len(one.body) < 300_000 for one in stalled)
+
+
+async def test_large_uploads_on_their_way_are_four_and_small_ones_pass(tmp_path: Path) -> None:
+    app = provider_of(tmp_path, LocalSandboxes())
+    box = await made(app)
+    path, headers = f"/v1/containers/{box}/files", {**ALICE, **FORM}
+    large = form(part("file", bytes(1_500_000), "a"))
+    async with anyio.create_task_group() as tasks:
+        ends = [Slow(app, path, headers, large[:-20]) for _ in range(4)]
+        for one in ends:
+            tasks.start_soon(one.run)
+            await one.waits.wait()
+        answer = await ask(app, "POST", path, [large], headers=headers)
+        assert answer is not None and answer.status == 429
+        assert answer.error["code"] == "too_many_uploads" and "retry-after" in answer.headers
+        small = await ask(app, "POST", path, [form(part("file", b"1", "s"))], headers=headers)
+        assert small is not None and small.status == 200
+        tasks.cancel_scope.cancel()
+    answer = await ask(app, "POST", path, [large], headers=headers)
+    assert answer is not None and answer.status == 200
+    await app.aclose()
+
+
+class Slow:
+    """An upload whose end does not come."""
+
+    def __init__(self, app: Provider, path: str, headers: dict[str, str], body: bytes) -> None:
+        self._app, self._body = app, [body]
+        self._scope = scope_of("POST", path, headers)
+        self.waits = anyio.Event()
+
+    async def run(self) -> None:
+        await self._app(self._scope, self._receive, self._send)
+
+    async def _receive(self) -> Message:
+        if not self._body:
+            self.waits.set()
+            await anyio.sleep_forever()
+        return {"type": "http.request", "body": self._body.pop(), "more_body": True}
+
+    async def _send(self, message: Message) -> None:
+        raise AssertionError(f"expected no answer, got {message}")
+
+
+@pytest.mark.parametrize("limit", ["000000001" + "0" * 5_000, "0" * 5_000 + "1", "1" * 5_000])
+async def test_a_limit_of_thousands_of_digits_is_refused_or_read(
+    provider: Provider, limit: str
+) -> None:
+    answer = await ask(provider, "GET", f"/v1/containers?limit={limit}")
+    assert answer is not None and answer.status in (200, 400), answer
+    if answer.status == 400:
+        assert answer.error["param"] == "limit"

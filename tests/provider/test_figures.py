@@ -40,9 +40,9 @@ ALICE = {"authorization": "Bearer sk-a"}
 class House:
     """A Provider whose model shows a picture, and then says what it is told to."""
 
-    def __init__(self, stack: ExitStack, *later: Any, **options: Any) -> None:
+    def __init__(self, stack: ExitStack, *later: Any, code: str = SHOW, **options: Any) -> None:
         self.sandboxes = LocalSandboxes(grace=0.5)
-        cell = FunctionCall("code_interpreter", {"code": SHOW})
+        cell = FunctionCall("code_interpreter", {"code": code})
         self.script = ScriptedModel([cell, "Look.", *later], name="m")
         app = Provider(
             models=[self.script],
@@ -136,7 +136,66 @@ def test_an_image_whose_container_is_gone_is_a_note(stack: ExitStack) -> None:
     assert house.http.delete(f"/v1/containers/{container_id}").status_code == 200
     house.ask([{"role": "user", "content": "go"}, *first["output"]])
     receipt: Any = house.script.requests[2].items[2]
-    assert receipt.output == "a b\n[An image was shown here; it is gone with its container.]\n"
+    assert receipt.output == "a b\n[An image was shown here; it is not kept any more.]\n"
+
+
+def test_urls_of_images_bring_in_no_more_than_a_request_may_have(stack: ExitStack) -> None:
+    code = SHOW.replace(repr(PNG), f"{PNG!r} * 500")
+    house = House(stack, "Fine.", code=code, public_url=PUBLIC, max_body=100_000)
+    item = house.ask(store=False)["output"][0]
+    image = item["outputs"][1]
+    (shown,) = house.shown_to_the_model(1)
+    many = 100_000 // len(shown)
+    fits = {**item, "outputs": [image] * many}
+    house.ask([{"role": "user", "content": "go"}, fits], store=False)
+    assert house.shown_to_the_model(2) == [shown] * many and many > 3
+    large = {**item, "outputs": [image] * (many + 1)}
+    given = [{"role": "user", "content": "go"}, large]
+    asked = {"model": "m", "input": given, "tools": CODE}
+    for path, body, param in (
+        ("/v1/responses", asked, "input"),
+        ("/v1/conversations", {"items": given}, "items"),
+    ):
+        answer = house.http.post(path, json=body)
+        assert answer.status_code == 413, answer.text
+        assert answer.json()["error"]["param"] == param
+
+
+def test_an_image_that_was_never_shown_here_stays_what_it_is(stack: ExitStack) -> None:
+    house = House(stack, public_url=PUBLIC)
+    made = {
+        "type": "code_interpreter_call",
+        "id": "ci_1",
+        "status": "completed",
+        "container_id": "cntr_elsewhere",
+        "code": "1",
+        "outputs": [{"type": "image", "url": DATA}],
+    }
+    response = house.ask([made, {"role": "user", "content": "go"}])
+    path = f"/v1/responses/{response['id']}/input_items"
+    listed = house.http.get(path, params={"include[]": OUTPUTS[0]}).json()["data"]
+    (item,) = [each for each in listed if each["type"] == "code_interpreter_call"]
+    assert outputs(item) == [("image", DATA)]
+
+
+def test_a_stored_image_outlives_the_url_that_it_had(stack: ExitStack) -> None:
+    house = House(stack, "Still there.", "And now.", public_url=PUBLIC)
+    first = house.ask()
+    item = first["output"][0]
+    assert house.http.delete(f"/v1/containers/{item['container_id']}").status_code == 200
+    got = house.http.get(f"/v1/responses/{first['id']}", params={"include[]": OUTPUTS[0]}).json()
+    assert outputs(got["output"][0]) == [("logs", "a b\n"), ("image", DATA)]
+    for turn, replayed in ((2, item), (3, got["output"][0])):  # as it was, and as it is
+        house.ask([{"role": "user", "content": "go"}, replayed])
+        assert house.shown_to_the_model(turn) == [DATA]
+
+
+def test_a_job_is_followed_with_the_same_urls(stack: ExitStack) -> None:
+    house = House(stack, public_url=PUBLIC)
+    body = {"model": "m", "input": "go", "tools": CODE, "include": OUTPUTS, "stream": True}
+    events = events_of(house.http.post("/v1/responses", json={**body, "background": True}).content)
+    done = next(event for event in events if event["type"] == "response.output_item.done")
+    assert outputs(done["item"])[1][1].startswith(f"{PUBLIC}/v1/containers/")
 
 
 def test_the_image_of_another_principal_is_a_note_too(stack: ExitStack) -> None:
@@ -178,6 +237,9 @@ def test_a_table_is_html_to_clients_that_asked_for_extensions(stack: ExitStack) 
         ("https://user@api.example", "expected what stands before /v1"),
         ("https://api.example/v1", "expected it without /v1"),
         ("", "expected what stands before /v1"),
+        ("http://[::1", "expected what stands before /v1"),
+        ("https://api.example:x", "expected what stands before /v1"),
+        ("https://api.example:99999", "expected what stands before /v1"),
     ],
 )
 def test_a_public_url_that_is_none_is_said_at_once(url: str, words: str) -> None:

@@ -6,6 +6,7 @@
 
 import importlib
 import json
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -115,6 +116,65 @@ async def test_never_does_not_lift_what_the_tool_itself_demands() -> None:
     app = Provider(models=[ScriptedModel([[SEND]], name="m")], tools=[careful])
     response = await post(app, {**BUILT_IN, "require_approval": "never"})
     assert one(response, "mcp_approval_request")["name"] == "send"
+
+
+def written(arguments: str) -> FunctionCall:
+    """A call as a model writes it, whatever that is."""
+
+    async def fragments() -> AsyncGenerator[str, None]:
+        yield arguments
+
+    return FunctionCall("post", fragments())
+
+
+@pytest.mark.parametrize("arguments", ["{}", '{"to": null}', '{"to": "bob"}', "", "  "])
+async def test_a_call_that_leaves_out_what_may_be_left_out_waits_like_any_other(
+    arguments: str,
+) -> None:
+    sent: list[str] = []
+
+    def mail(to: str = "ann") -> str:
+        """Send a mail."""
+        sent.append(to)
+        return "sent"
+
+    careful = tool(mail, name="post")
+    model = ScriptedModel([[written(arguments)]], name="m")
+    response = await post(Provider(models=[model], tools=[careful]), ASKING)
+    assert one(response, "mcp_approval_request")["name"] == "post"
+    assert sent == []
+
+
+@pytest.mark.parametrize("policy", ["always", {"always": {"tool_names": ["send"]}}])
+async def test_what_the_tool_itself_demands_holds_where_the_request_asks_too(policy: Any) -> None:
+    sent: list[str] = []
+
+    def send(to: str, cc: str = "nobody") -> str:
+        """Send a mail."""
+        sent.append(to)
+        return cc
+
+    careful = tool(send, needs_approval=lambda to: to == "ann")
+    careful.takes = lambda arguments: False  # so that the request's gate alone lets it pass
+    app = Provider(models=[ScriptedModel([[SEND]], name="m")], tools=[careful])
+    response = await post(app, {**BUILT_IN, "require_approval": policy})
+    assert one(response, "mcp_approval_request")["name"] == "send"
+    assert sent == []
+
+
+@pytest.mark.parametrize(
+    ("given", "param"),
+    [
+        ({"tool_name": ["look"]}, "tool_name"),
+        ({"tool_names": "look"}, "tool_names"),
+        ({"read_only": True}, "read_only"),
+        ({"tool_names": ["look"], "read_only": False}, "read_only"),
+    ],
+)
+async def test_a_filter_that_cannot_be_read_offers_nothing(given: Any, param: str) -> None:
+    tools = {**BUILT_IN, "allowed_tools": given}
+    error = await post(Office().provider("never"), tools, status=400)
+    assert error["param"] == f"tools[0].allowed_tools.{param}"
 
 
 async def test_nobody_is_asked_about_a_call_that_can_only_fail() -> None:

@@ -109,9 +109,11 @@ async def test_one_picture_is_a_result_and_one_that_is_too_large_is_left_out() -
 
 @pytest.mark.parametrize("revision", REVISIONS)
 async def test_what_a_tool_says_of_its_failure_is_told_and_surprises_are_not(revision: str) -> None:
+    no_seat = "`seats` failed: TimeoutError: the table is locked; call again in a minute"
+
     @tool
     def full(seats: int) -> str:
-        raise ToolFailed("there is no seat left")
+        raise ToolFailed(no_seat)  # in the very words that a surprise is told in
 
     @tool
     def broken() -> str:
@@ -121,7 +123,7 @@ async def test_what_a_tool_says_of_its_failure_is_told_and_surprises_are_not(rev
         failed = await client.call_tool("full", {"seats": 1})
         surprised = await client.call_tool("broken", {})
         misused = await client.call_tool("full", {"seats": "many"})
-    assert (failed.is_error, text_of(failed)) == (True, "there is no seat left")
+    assert (failed.is_error, text_of(failed)) == (True, no_seat)
     assert (surprised.is_error, text_of(surprised)) == (True, "`broken` failed: ValueError")
     assert misused.is_error and "seats" in text_of(misused)
 

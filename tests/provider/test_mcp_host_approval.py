@@ -10,8 +10,10 @@ from mcp_types import CallToolResult, ElicitResult, InputRequiredResult, InputRe
 from antiphon.agents import Agent, run, workflow
 from antiphon.models import FunctionCall, Reasoning, ResponsesModel, ScriptedModel
 from antiphon.provider import MemoryStore, Provider
+from antiphon.tools import MCPServer
 
 from .hosting import REVISIONS, Person, Till, host, text_of
+from .mcp_serving import desk
 from .serving import Serve
 
 pytestmark = pytest.mark.anyio
@@ -87,6 +89,20 @@ async def test_an_agent_goes_on_when_what_its_tool_waits_for_is_accepted(revisio
         result = await client.call_tool("payer", {"input": "go"})
     assert (text_of(result), till.paid) == ("It is paid.", [3])
     assert person.asked[0].startswith("payer wants to call pay")
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+async def test_a_person_is_told_at_which_server_a_call_would_run(revision: str) -> None:
+    person = Person("decline")
+    servers = [
+        MCPServer.in_process(label, desk(), require_approval="always") for label in ("prod", "test")
+    ]
+    model = ScriptedModel([[FunctionCall("prod__erase", {"path": "a"})], "Then not."])
+    app = Provider(agents=[Agent(name="clerk", model=model, tools=servers)])
+    async with host(app, revision, elicitation_callback=person) as client:
+        await client.call_tool("clerk", {"input": "go"})
+    await app.aclose()
+    assert person.asked[0].startswith("clerk wants to call erase of the MCP server prod with")
 
 
 @pytest.mark.parametrize("revision", REVISIONS)

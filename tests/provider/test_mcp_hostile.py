@@ -6,10 +6,12 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+from mcp.server import Server
+from mcp_types import CallToolResult, ListToolsResult, Tool
 from starlette.responses import Response, StreamingResponse
 
 from antiphon.models import FunctionCall
-from antiphon.tools import MCPServers
+from antiphon.tools import MCPServer, MCPServers
 
 from .mcp_serving import TOOL, Stranger, frame, mcp, of_type, one, post, provider, streamed, text
 from .serving import PATIENCE, Serve, inside
@@ -262,6 +264,31 @@ async def test_tools_that_no_model_could_call_are_left_out(serving: Serve) -> No
     assert [tool["name"] for tool in tools] == ["look", "long"]
     assert tools[0]["description"] == "Look."
     assert len(tools[1]["description"]) < 9_000
+
+
+@pytest.mark.parametrize("approval", ["never", "always"])
+@pytest.mark.parametrize("needed", [[["x"]], [{}], [None, 7]])
+async def test_a_schema_that_needs_what_is_no_name_is_called_all_the_same(
+    needed: Any, approval: str
+) -> None:
+    schema = {"type": "object", "required": needed}
+    ran: list[str] = []
+
+    async def listed(context: Any, params: Any) -> ListToolsResult:
+        return ListToolsResult(tools=[Tool(name="look", input_schema=schema)])
+
+    async def called(context: Any, params: Any) -> CallToolResult:
+        ran.append(params.name)
+        return CallToolResult(content=[])
+
+    low: Any = Server("desk", on_list_tools=listed, on_call_tool=called)
+    tools = MCPServers(connectors={"desk": MCPServer.in_process("desk", low)})
+    app = provider(LOOK, "ok", tools=tools)
+    named = {"type": "mcp", "server_label": "desk", "connector_id": "desk"}
+    response = await post(app, {**named, "require_approval": approval})
+    await app.aclose()
+    asked = of_type(response, "mcp_approval_request")
+    assert (ran, len(asked)) == ((["look"], 0) if approval == "never" else ([], 1))
 
 
 async def test_a_result_without_end_is_cut_and_said_to_be(serving: Serve) -> None:

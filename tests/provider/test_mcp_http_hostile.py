@@ -1,11 +1,14 @@
 """/mcp and those who mean no good: web pages, floods, endless sessions."""
 
+import asyncio
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from antiphon.provider import Provider
+from antiphon.tools import tool
 
 from .hosting import ACCEPT, hello, rpc, weather
 from .serving import PATIENCE, Exchange, exchange, inside
@@ -111,19 +114,65 @@ async def test_sessions_that_nobody_uses_end_by_themselves() -> None:
     assert gone.status == 404
 
 
+@pytest.mark.parametrize("version", ["2025-06-18", "2026-07-28"])
+async def test_nothing_is_left_of_hosts_that_ended_their_sessions(version: str) -> None:
+    app = Provider(tools=[weather], api_keys=lambda key: key)
+    sessions: Any = app._mcp.sessions  # pyright: ignore[reportPrivateUsage]
+    sessions._quiet = 0.0
+    before = len(asyncio.all_tasks())
+    for number in range(20):
+        key = {"authorization": f"Bearer user-{number}"}
+        if version == "2025-06-18":
+            opened = await exchange(app, **hello(**key))
+            known = {**key, "mcp-session-id": opened.headers["mcp-session-id"]}
+            ended = await exchange(app, b"", method="DELETE", path="/mcp", headers=known)
+        else:
+            headers = {**ACCEPT, **key, "mcp-protocol-version": version}
+            ended = await exchange(app, rpc("nothing"), headers=headers, path="/mcp")
+        assert ended.status in (200, 400, 404)
+    with anyio.fail_after(PATIENCE):
+        while sessions._halls or len(asyncio.all_tasks()) > before + 1:  # one is of a library's
+            await anyio.lowlevel.checkpoint()
+    await app.aclose()
+
+
+async def test_a_host_whose_session_is_open_is_not_forgotten_when_it_is_quiet() -> None:
+    app = Provider(tools=[weather])
+    sessions: Any = app._mcp.sessions  # pyright: ignore[reportPrivateUsage]
+    sessions._quiet = 0.0
+    opened = await exchange(app, **hello())
+    for _ in range(20):
+        await anyio.lowlevel.checkpoint()
+    known = {**ACCEPT, "mcp-session-id": opened.headers["mcp-session-id"]}
+    listed = await exchange(app, rpc("tools/list"), headers=known, path="/mcp")
+    await app.aclose()
+    assert b"weather" in listed.body
+
+
 async def test_there_is_no_stream_without_a_call() -> None:
     refused = await exchange(Provider(tools=[weather]), b"", method="GET", path="/mcp")
     assert (refused.status, refused.headers["allow"]) == (405, "DELETE, POST")
 
 
 async def test_arguments_that_json_cannot_say_are_refused() -> None:
-    app = Provider(tools=[weather])
+    ran: list[object] = []
+
+    @tool
+    def take(value: Any) -> str:
+        """Takes anything."""
+        ran.append(value)
+        return "taken"
+
+    app = Provider(tools=[take])
     async with inside(app) as http:
         headers = {**ACCEPT, "content-type": "application/json"}
         opened = await http.post("/mcp", content=hello()["body"], headers=headers)
         known = {**headers, "mcp-session-id": opened.headers["mcp-session-id"]}
         for value in (b"NaN", b"1e999", b'"\\ud800"'):
-            body = rpc("tools/call", {"name": "weather", "arguments": {"city": "@"}})
+            body = rpc("tools/call", {"name": "take", "arguments": {"value": "@"}})
             answer = await http.post("/mcp", content=body.replace(b'"@"', value), headers=known)
-            assert "21.5" not in answer.text
+            assert '"code":-32602' in answer.text or '"code":-32700' in answer.text, answer.text
+        fine = await http.post("/mcp", content=body, headers=known)
     await app.aclose()
+    assert "taken" in fine.text
+    assert ran == ["@"]

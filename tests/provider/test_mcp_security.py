@@ -13,7 +13,7 @@ from antiphon.models import FunctionCall
 from antiphon.provider import MemoryStore
 from antiphon.tools import MCPServers
 
-from .mcp_serving import TOOL, Stranger, Wire, mcp, one, post, provider, text
+from .mcp_serving import TOOL, Stranger, mcp, one, post, provider, text, wired
 from .serving import Serve
 
 pytestmark = pytest.mark.anyio
@@ -162,8 +162,7 @@ async def test_a_redirect_to_another_origin_is_not_followed() -> None:
 
     stranger = Stranger()
     stranger.answers["initialize"] = away
-    tools = MCPServers(network=lambda: Wire(stranger))
-    app = provider("without", tools=tools)
+    app = provider("without", tools=wired(stranger))
     response = await post(app, mcp("http://desk.example/mcp"))
     await app.aclose()
     assert one(response, "mcp_list_tools")["error"]
@@ -178,7 +177,8 @@ async def test_the_query_of_a_url_goes_to_that_place_alone() -> None:
         return httpx2.Response(200)
 
     http: Any = importlib.import_module("antiphon.tools.mcp_http")
-    guard = http.Guard(httpx2.MockTransport(answer), httpx2.URL("https://desk.example/mcp?key=k"))
+    url = httpx2.URL("https://desk.example/mcp?key=k")
+    guard = http.Guard(httpx2.MockTransport(answer), url, left=asked.append, event=1)
     for url in ("https://desk.example/mcp", "https://login.example/mcp", "https://desk.example/x"):
         await guard.handle_async_request(httpx2.Request("GET", url))
     assert asked == [

@@ -19,6 +19,7 @@ http://[::ffff:10.0.0.1]/ http://[::ffff:7f00:1]/ http://[::127.0.0.1]/ http://[
 http://[2002:7f00:1::]/ http://[fe80::1]/ http://[fe80::1%25eth0]/ http://[fc00::1]/ http://[fd12::1]/
 http://localhost/ http://localhost./ http://LOCALHOST/ http://localhost:8080/ http://a.localhost/
 http://redis:6379/ http://intranet/ http://printer.local/ http://metadata.google.internal/ http://169.254.169.254/latest/
+http://[fec0::1]/ http://[64:ff9b:1::7f00:1]/ http://192.0.0.8/
 http://10.0.0.1/ http://172.16.0.1/ http://192.168.1.1/ http://100.64.0.1/ http://224.0.0.1/
 http://user:pass@127.0.0.1/ http://example.com@127.0.0.1/ http://127.0.0.1:80/ HTTP://127.0.0.1/
 http://127.0.0.1./ http://192.168.257/ http://%31%32%37.0.0.1/ http://127.0.0.%31/

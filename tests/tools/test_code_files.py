@@ -18,7 +18,7 @@ from antiphon.items import (
 )
 from antiphon.sandboxes import CellEvent, Display, Finished, Started
 from antiphon.testing.tool import play
-from antiphon.tools import CodeInterpreter, Scope, Shell, Upload
+from antiphon.tools import CodeInterpreter, Scope, Shell, Upload, upload_ids
 
 from .conftest import OK, FakeSandbox, FakeSandboxes
 from .test_code_containers import AUTO, receipt, written
@@ -249,6 +249,14 @@ def test_more_uploads_than_a_definition_may_name_are_refused() -> None:
     assert (error.status, error.code) == (400, "too_many_files")
 
 
+def test_more_uploads_than_a_request_may_name_are_refused_and_not_said_to_be_missing() -> None:
+    some = [asked(*(f"file_{each}_{n}" for n in range(50))) for each in range(10)]
+    assert len(upload_ids(some)) == 500
+    with pytest.raises(RequestError, match="at most 500 files in all, got 501") as refusal:
+        upload_ids([*some, asked("file_last")])
+    assert (refusal.value.status, refusal.value.code) == (400, "too_many_files")
+
+
 def test_where_nobody_keeps_uploads_the_error_names_the_cure() -> None:
     error = refused(asked("file_1"), None)
     assert (error.status, error.param) == (400, "container.file_ids")
@@ -278,6 +286,10 @@ async def test_an_upload_that_vanishes_before_the_cell_fails_the_call_and_not_th
         ({"file_ids": "file_1"}, 400, "environment.file_ids"),
         ({"file_ids": [1]}, 400, "environment.file_ids"),
         ({"skills": ["x"]}, 400, "environment.skills"),
+        ({"network_policy": {"type": "allowlist"}}, 400, "environment.network_policy"),
+        ({"network_policy": "disabled"}, 400, "environment.network_policy"),
+        ({"memory_limit": []}, 400, "environment.memory_limit"),
+        ({"memory_limit": {}}, 400, "environment.memory_limit"),
     ],
 )
 def test_the_shell_refuses_files_that_it_cannot_give(
@@ -290,6 +302,37 @@ def test_the_shell_refuses_files_that_it_cannot_give(
             Scope(uploads=Kept(UPLOADS)),
         )
     assert (caught.value.status, caught.value.param) == (status, param)
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "param"),
+    [
+        ({"skills": ["x"]}, "skills"),
+        ({"network_policy": {"type": "allowlist", "allowed_domains": ["a.example"]}},
+         "network_policy"),
+    ],
+)  # fmt: skip
+def test_the_code_interpreter_refuses_what_no_container_is(
+    asked_for: dict[str, Any], param: str
+) -> None:
+    definition = CodeInterpreterTool.model_validate({"container": {"type": "auto", **asked_for}})
+    error = refused(definition, None)
+    assert (error.status, error.param) == (400, f"container.{param}")
+
+
+@pytest.mark.parametrize("isolation", ["none", "container"])
+def test_no_network_is_promised_only_where_there_is_none(isolation: Any) -> None:
+    sandboxes, network = FakeSandboxes(), {"network_policy": {"type": "disabled"}}
+    sandboxes.isolation = isolation
+    code = CodeInterpreterTool.model_validate({"container": {"type": "auto", **network}})
+    commands = ShellTool(environment={"type": "container_auto", **network})
+    for tool, definition in ((CodeInterpreter(sandboxes), code), (Shell(sandboxes), commands)):
+        if isolation == "container":
+            assert tool.offers(definition, Scope())
+            continue
+        with pytest.raises(RequestError, match="network included") as caught:
+            tool.offers(definition, Scope())
+        assert (caught.value.param or "").endswith(".network_policy")
 
 
 async def test_the_shell_and_the_code_interpreter_work_on_the_same_files() -> None:

@@ -2,10 +2,11 @@
 
 import gc
 
+import anyio
 import pytest
 
 from antiphon.errors import SandboxError, SandboxFileError, SandboxNotFound, SandboxUnavailable
-from antiphon.items import CodeInterpreterCall
+from antiphon.items import CodeInterpreterCall, CodeInterpreterTool
 from antiphon.sandboxes import Display, Started
 from antiphon.testing.tool import play
 from antiphon.tools import (
@@ -19,7 +20,7 @@ from antiphon.tools import (
 )
 
 from .conftest import OK, FakeSandboxes
-from .test_code_containers import AUTO, receipt, written
+from .test_code_containers import AUTO, logs, receipt, written
 
 pytestmark = pytest.mark.anyio
 
@@ -139,6 +140,7 @@ def test_an_id_of_a_file_is_made_of_its_container_and_its_name() -> None:
         ("x." + "y" * 300, "x." + "y" * 198),
         ("\ud800.csv", ".csv"),
         ("größe 🦊.csv", "größe 🦊.csv"),
+        (".antiphon-put-x", "antiphon-put-x"),
     ],
 )
 async def test_any_name_becomes_one_that_is_harmless(given: str, name: str) -> None:
@@ -166,14 +168,67 @@ async def test_a_file_that_vanishes_as_it_is_put_is_an_error() -> None:
         await known.put(made.id, ADA, "b", b"")
 
 
+async def test_a_file_among_thousands_is_had_without_a_listing() -> None:
+    sandboxes = FakeSandboxes()
+    sandboxes.ran = lambda box, code: [box.hold(f"f{n}", b"1") for n in range(1_000)] and OK  # type: ignore[func-returns-value,method-assign]
+    (offer,) = CodeInterpreter(sandboxes).offers(AUTO, Scope())
+    await play(offer, written("1"))
+    known, sandbox = Containers.of(sandboxes), sandboxes.opened["cntr_0"]
+    files = await known.files("cntr_0", "local")
+    listed = sandbox.listed
+    assert await known.file("cntr_0", files[7].id, "local") == files[7]
+    assert await known.read("cntr_0", files[7].id, "local") == (files[7], b"1")
+    assert await known.remove("cntr_0", files[7].id, "local")
+    assert sandbox.listed == listed
+    assert await known.file("cntr_0", files[7].id, "local") is None
+
+
+async def test_a_file_is_told_as_it_is_while_a_cell_runs() -> None:
+    running = anyio.Event()
+    sandboxes = FakeSandboxes(Started(), running)
+    known = Containers.of(sandboxes)
+    made = known.create(principal="local")
+    file = await known.put(made.id, "local", "a.csv", b"1")
+    definition = CodeInterpreterTool(container=made.id)
+    (offer,) = CodeInterpreter(sandboxes).offers(definition, Scope())
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(play, offer, written("1"))
+            await running.wait()
+            sandboxes.opened[made.id].hold("a.csv", b"12345")
+            found = await known.file(made.id, file.id, "local")
+            assert found is not None and found.bytes == 5
+            tasks.cancel_scope.cancel()
+
+
+async def test_a_call_that_would_have_one_container_too_many_fails_and_says_so() -> None:
+    sandboxes = FakeSandboxes()
+    known = Containers.of(sandboxes)
+    for _ in range(100):
+        known.create(principal="local")
+    (offer,) = CodeInterpreter(sandboxes).offers(AUTO, Scope())
+    item = receipt(await play(offer, written("1")))
+    assert item.status == "failed" and "100 containers already" in logs(item)
+    assert len(known.page("local")) == 100
+    scope = Scope(principal="eve")
+    (offer,) = CodeInterpreter(sandboxes).offers(AUTO, scope)
+    assert receipt(await play(offer, written("1"), scope=scope)).status == "completed"
+    assert await known.delete("cntr_0", "local")
+    (offer,) = CodeInterpreter(sandboxes).offers(AUTO, Scope())
+    assert receipt(await play(offer, written("1"))).status == "completed"
+
+
 # --- images
 
 
-async def shown(sandboxes: FakeSandboxes, *images: bytes) -> CodeInterpreterCall:
+async def shown(
+    sandboxes: FakeSandboxes, *images: bytes, principal: str = "local"
+) -> CodeInterpreterCall:
     """The receipt of a cell that shows these images."""
     sandboxes.script = (Started(), *(Display("image/png", each) for each in images), OK)
-    (offer,) = CodeInterpreter(sandboxes).offers(AUTO, Scope())
-    return receipt(await play(offer, written("1")))
+    scope = Scope(principal=principal)
+    (offer,) = CodeInterpreter(sandboxes).offers(AUTO, scope)
+    return receipt(await play(offer, written("1"), scope=scope))
 
 
 async def test_an_image_that_a_cell_shows_is_a_file_of_its_container() -> None:
@@ -225,3 +280,17 @@ async def test_all_images_have_a_bound_and_containers_that_are_gone_lose_theirs_
     sandboxes.expired.clear()
     there = [known.figure(*pair, "local") is not None for pair in kept]
     assert there == [number not in (0, 5) for number in range(11)]
+
+
+async def test_nobodys_images_go_for_what_another_principal_shows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("antiphon.tools.containers.ALL_FIGURES", 5_000)
+    sandboxes = FakeSandboxes()
+    known = Containers.of(sandboxes)
+    mine = await shown(sandboxes, b"mine", principal="ada")
+    theirs = [await shown(sandboxes, b"%02d" % n * 500, principal="eve") for n in range(9)]
+    (file,) = await known.files(mine.container_id, "ada")
+    assert known.figure(mine.container_id, file.id, "ada") is not None
+    left = [len(await known.files(each.container_id, "eve")) for each in theirs]
+    assert left == [0] * 6 + [1] * 3
