@@ -18,6 +18,8 @@ from .options import (
     CheckOptions,
     ConformanceOptions,
     DemoOptions,
+    FilesOptions,
+    McpOptions,
     Options,
     ReplayOptions,
     RunOptions,
@@ -87,6 +89,14 @@ def run(options: Options) -> int:
         from .conformance import conformance
 
         return conformance(options)
+    if isinstance(options, FilesOptions):
+        from .files import files
+
+        return files(options)
+    if isinstance(options, McpOptions):
+        from .mcp import mcp
+
+        return mcp(options)
     if isinstance(options, RunOptions):
         from .run import run as run_agent
 

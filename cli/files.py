@@ -19,7 +19,7 @@ from .files_parser import FilesOptions, Where
 from .files_shelf import PATH, Shelf, Store, named
 from .files_tree import Choice, Tree, find
 from .paper import Paper
-from .prose import harmless
+from .prose import harmless, harmless_json
 
 _STORE: Final = "docs"
 _LINES: Final = 6  # of a passage that is shown
@@ -41,7 +41,7 @@ async def _files(options: FilesOptions) -> int:
     if options.action == "add":
         choice = Choice(options.include, options.exclude, options.max_bytes)
         tree = find(options.paths, choice, name=options.name)
-    async with aclosing(_shelf(options.where)) as shelf:
+    async with aclosing(_shelf(options.where, make=tree is not None)) as shelf:
         if tree is not None:
             return await _add(shelf, tree, options)
         with Paper() as paper:
@@ -50,12 +50,12 @@ async def _files(options: FilesOptions) -> int:
             return await _list(shelf, options, paper)
 
 
-def _shelf(where: Where) -> Any:
+def _shelf(where: Where, *, make: bool) -> Any:
     """Where the stores are; only what is needed for it is imported."""
     if where.index is not None:
         from .files_index import IndexShelf
 
-        return IndexShelf(where.index, where)
+        return IndexShelf(where.index, where, make=make)
     from .files_wire import WireShelf
 
     return WireShelf(where.url or "", api_key=key_in(where.api_key_env))
@@ -63,10 +63,11 @@ def _shelf(where: Where) -> Any:
 
 async def _add(shelf: Shelf, tree: Tree, options: FilesOptions) -> int:
     store = await named(shelf, options.store or _STORE, make=True)
+    await shelf.check(store)
     with Bar(silent=options.json) as bar:
         adding = Adding(shelf, store, options.attributes, bar)
         try:
-            report = await adding.run(tree, prune=options.prune)
+            report = await adding.run(tree, prune=options.prune, sure=options.yes)
         except anyio.get_cancelled_exc_class():
             sys.stderr.write(
                 f"interrupted: {adding.seen} of {len(tree.files)} files are sent, and in the store "
@@ -77,7 +78,7 @@ async def _add(shelf: Shelf, tree: Tree, options: FilesOptions) -> int:
         store = await shelf.store(store.id)
     with Paper() as paper:
         if options.json:
-            paper.line(_json(_told(report, store, tree)))
+            _write(_told(report, store, tree))
         else:
             _print(paper, report, store, tree)
     return 1 if report.failures else 0
@@ -122,7 +123,7 @@ async def _list(shelf: Shelf, options: FilesOptions, paper: Paper) -> int:
     if options.store is None:
         stores = await shelf.stores()
         if options.json:
-            paper.line(_json([asdict(each) for each in stores]))
+            _write([asdict(each) for each in stores])
         else:
             _rows(paper, ((each.name, each.id, _files_of(each)) for each in stores))
         return 0
@@ -130,7 +131,7 @@ async def _list(shelf: Shelf, options: FilesOptions, paper: Paper) -> int:
     kept = [each async for each in shelf.kept(store.id)]
     kept.sort(key=lambda each: (each.path or "", each.id))
     if options.json:
-        paper.line(_json([asdict(each) for each in kept]))
+        _write([asdict(each) for each in kept])
     else:
         _rows(
             paper,
@@ -159,7 +160,7 @@ async def _search(shelf: Shelf, options: FilesOptions, paper: Paper) -> int:
     store = await named(shelf, options.store or _STORE)
     hits = await shelf.search(store.id, options.query, options.limit)
     if options.json:
-        paper.line(_json([asdict(each) for each in hits]))
+        _write([asdict(each) for each in hits])
         return 0
     for each in hits:
         where = ", ".join(text for text in (each.name, each.place, each.heading) if text)
@@ -173,5 +174,6 @@ async def _search(shelf: Shelf, options: FilesOptions, paper: Paper) -> int:
     return 0
 
 
-def _json(told: Any) -> str:
-    return json.dumps(told, indent=2, ensure_ascii=False)
+def _write(told: Any) -> None:
+    """JSON for programs, which get every character; a terminal gets none that commands it."""
+    sys.stdout.write(harmless_json(json.dumps(told, indent=2, ensure_ascii=False)) + "\n")

@@ -8,13 +8,15 @@ Above: `files`. Below: a `Shelf`, `files_tree`.
 """
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import anyio
 from anyio import to_thread
+
+from antiphon.errors import ConfigurationError
 
 from .files_parser import Value
 from .files_shelf import DIGEST, PATH, Attributes, Kept, Refused, Shelf, Store
@@ -106,15 +108,24 @@ class Adding:
         self._sent: dict[str, str] = {}  # file id -> name, of all that is to be read
         self._stale: dict[str, list[Kept]] = {}  # name -> what it was
 
-    async def run(self, tree: Tree, *, prune: bool) -> Report:
+    async def run(self, tree: Tree, *, prune: bool, sure: bool = False) -> Report:
         """Add the files of a tree.
 
+        Args:
+            tree: The files.
+            prune: Take out of the store what is gone from the folders.
+            sure: Also where that is more than half of what the store has of a folder.
+
         Raises:
+            ConfigurationError: It would be, and nobody is sure; nothing was done.
             AntiphonError: The store cannot be reached; what was sent before is in it.
         """
         async for each in self._shelf.kept(self._store.id):
             if each.path is not None:
                 self._before[each.path].append(each)
+        gone = sorted(filter(tree.gone, self._before)) if prune else []
+        if not sure:
+            self._check(tree, gone)
         try:
             await self._send_all(tree.files)
         finally:  # also on Ctrl-C: what was taken in is not lost
@@ -125,13 +136,23 @@ class Adding:
         for name, stale in self._stale.items():
             found = {each.id for each in stale if each.status == "completed" and name in unread}
             await self._remove(each for each in stale if each.id not in found)
-        if prune:
-            for name in sorted(self._before):
-                if tree.gone(name):
-                    await self._remove(self._before[name])
-                    self.report.removed.append(name)
+        for name in gone:
+            await self._remove(self._before[name])
+            self.report.removed.append(name)
         self.report.sort()
         return self.report
+
+    def _check(self, tree: Tree, gone: Iterable[str]) -> None:
+        """It may be another folder of the same name, whose files would go."""
+        lost = Counter(_root(name) for name in gone)
+        there = Counter(_root(name) for name in self._before)
+        for root, number in lost.items():
+            if 2 * number > there[root]:
+                raise ConfigurationError(
+                    f"--prune: {number} of the {there[root]} files that the store has of {root}/ "
+                    f"are not in {tree.roots[root]}: is it the same folder? --as NAME gives it a "
+                    "name of its own, --yes takes them out"
+                )
 
     async def _send_all(self, files: list[Found]) -> None:
         left = iter(files)
@@ -239,3 +260,7 @@ class Adding:
 
     def _fail(self, name: str, code: str, message: str) -> None:
         self.report.failures.append(Failure(name, code, message))
+
+
+def _root(name: str) -> str:
+    return name.partition("/")[0]

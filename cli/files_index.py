@@ -3,10 +3,12 @@
 Above: `files`. Below: `tools.search`. Files are read from where they are; nothing is copied.
 """
 
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import anyio
 
@@ -21,12 +23,13 @@ from .files_tree import Found
 
 _CHUNK: Final = 1024 * 1024
 _PAGE: Final = 100
+_SOURCE: Final = "path"
 
 
 class _Open:
     """A file on this machine, open."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: anyio.Path) -> None:
         self._path = path
 
     @property
@@ -35,46 +38,52 @@ class _Open:
         return self._read()
 
     async def _read(self) -> AsyncIterator[bytes]:
-        async with await anyio.open_file(self._path, "rb") as file:
+        async with await self._path.open("rb") as file:
             while data := await file.read(_CHUNK):
                 yield data
 
 
 class _Paths:
-    """Where the files are that this command adds (see `search.Source`)."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, Found] = {}
+    """Files on this machine (see `search.Source`): their places are in the index, so that any
+    of these commands can read what another one left.
+    """
 
     @asynccontextmanager
     async def open(self, file_id: str, *, principal: str) -> AsyncGenerator[_Open | None]:
-        """A file; None where this command knows nothing of it."""
-        found = self.known.get(file_id)
-        yield _Open(found.path) if found is not None and found.path.is_file() else None
+        """The file at a path; None where it is gone."""
+        path = anyio.Path(os.fsdecode(unquote_to_bytes(file_id)))
+        yield _Open(path) if await path.is_file() else None
 
 
 class IndexShelf:
-    """The stores of an index file; made where it is missing.
+    """The stores of an index file.
 
     Args:
         path: The file.
         where: Whose stores, and what makes their vectors.
+        make: Whether it is made where it is missing.
 
     Raises:
-        ConfigurationError: It cannot be opened, or a model's server is missing.
+        ConfigurationError: It is missing, or cannot be opened; a model's server is missing.
     """
 
-    def __init__(self, path: str, where: Where) -> None:
+    def __init__(self, path: str, where: Where, *, make: bool = False) -> None:
         if not Path(path).absolute().parent.is_dir():
             raise ConfigurationError(
                 f"--index: expected a path in a folder that is there, got {path}: make the folder"
+            )
+        if not make and not Path(path).exists():
+            raise ConfigurationError(
+                f"--index: there is no index {path}: antiphon files add FOLDER --index {path} "
+                "makes it"
             )
         self._path = path
         self._principal = where.principal
         self._library = kept.Library(path, embedder=_embedder(where))
         self._engine = self._library.engine
-        self._paths = _Paths()
-        self._library.read_from(self._paths)
+        self._library.read_from(_Paths(), name=_SOURCE)
+        self._found: dict[str, Found] = {}
+        self._sources: dict[str, str] = {}  # of files that are in the store
         self._new_id = Ids()
 
     @property
@@ -98,6 +107,15 @@ class IndexShelf:
         """A store as it is now."""
         (found,) = await self._library.stores([store_id], principal=self._principal)
         return _store(found)
+
+    async def check(self, store: Store) -> None:
+        """Its vectors can be made here."""
+        if store.model not in (None, self._library.model):
+            raise ConfigurationError(
+                f"the store {store.name or store.id} has vectors of the embedding model "
+                f"{store.model!r}: add to it with --embedding-model {store.model} "
+                "--embedding-url URL, or to another one with --store NAME"
+            )
 
     async def make(self, name: str) -> Store:
         """A new store."""
@@ -126,30 +144,32 @@ class IndexShelf:
             for each in page.rows:
                 fault = each.fault
                 error = None if fault is None else (fault.code, fault.message)
+                self._sources[each.id] = each.attachment.source
                 yield Kept(each.id, each.status, each.attachment.attributes, error)
             after = page.rows[-1].id
 
     async def put(self, found: Found, data: bytes) -> str:
         """A file stays where it is; it gets an id."""
         file_id = self._new_id("file")
-        self._paths.known[file_id] = found
+        self._found[file_id] = found
         return file_id
 
     async def attach(self, store_id: str, files: Sequence[tuple[str, Attributes]]) -> None:
         """Have files read."""
-        wanted = [
-            kept.Attachment(each, self._paths.known[each].name.rpartition("/")[2], attributes)
-            for each, attributes in files
-        ]
+        wanted: list[kept.Attachment] = []
+        for each, attributes in files:
+            found = self._found[each]
+            name = found.name.rpartition("/")[2]
+            wanted.append(kept.Attachment(each, name, attributes, source=_source(found)))
         at = int(self._library.clock())
         await self._engine.attach(store_id, wanted, principal=self._principal, at=at)
         self._library.wake()
 
     async def expect(self, file_id: str, found: Found) -> bool:
-        """A file that waits since an earlier command is read from where it is now."""
-        self._paths.known[file_id] = found
+        """A file that an earlier command left is read on, if it is still in the same place."""
+        self._found[file_id] = found
         self._library.wake()
-        return True
+        return self._sources.get(file_id) == _source(found)
 
     async def describe(self, store_id: str, file_id: str, attributes: Attributes) -> None:
         """Other attributes."""
@@ -169,6 +189,11 @@ class IndexShelf:
     async def aclose(self) -> None:
         """Close it."""
         await self._library.aclose()
+
+
+def _source(found: Found) -> str:
+    """Where it is, in characters that any database takes."""
+    return f"{_SOURCE}:{quote_from_bytes(os.fsencode(found.path))}"
 
 
 def _embedder(where: Where) -> kept.Embedder | None:

@@ -30,7 +30,8 @@ attribute `sha256`): run again, what is the same is left alone, and what has cha
 what it was, as soon as it can be read. Hidden, binary and empty files are passed over; of
 symbolic links only those to files of the same folder are followed.
 
-While a Provider has an index open, add to it by --url: it would look for the files elsewhere.
+--prune is refused where most of what the store has of a folder would go: it may be another folder
+of the same name (--as NAME). --yes prunes all the same.
 
 exit codes: 0 all files can be searched, 1 some cannot, 2 it was asked wrongly, 130 interrupted
 (the same command goes on)
@@ -87,6 +88,7 @@ class FilesOptions:
         exclude: Patterns of files and folders that are passed over.
         max_bytes: Files of more bytes are passed over.
         prune: Whether files that are gone are taken out of the store.
+        yes: Also where that is most of what the store has of a folder.
         limit: How many results.
         json: Print JSON.
     """
@@ -102,6 +104,7 @@ class FilesOptions:
     exclude: Sequence[str] = ()
     max_bytes: int = 64 * _MB
     prune: bool = False
+    yes: bool = False
     limit: int = 5
     json: bool = False
 
@@ -136,6 +139,9 @@ def add_files(parser: argparse.ArgumentParser, *, command: Command) -> None:
     _add_choice(adding)
     adding.add_argument(
         "--prune", action="store_true", help="take out of the store what is gone from the folders"
+    )
+    adding.add_argument(
+        "--yes", action="store_true", help="prune though it takes out most of what is there"
     )
     adding.add_argument("--json", action="store_true", help="print a report as JSON, and no bar")
     listing = command(
@@ -263,6 +269,7 @@ def _adding(given: argparse.Namespace) -> FilesOptions:
         exclude=tuple(given.exclude),
         max_bytes=given.max_size,
         prune=given.prune,
+        yes=given.yes,
         json=given.json,
     )
 

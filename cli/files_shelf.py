@@ -110,6 +110,14 @@ class Shelf(Protocol):
         """A store as it is now."""
         ...
 
+    async def check(self, store: Store) -> None:
+        """Files can be added to it from here.
+
+        Raises:
+            ConfigurationError: They cannot.
+        """
+        ...
+
     async def make(self, name: str) -> Store:
         """A new store."""
         ...

@@ -6,13 +6,14 @@ Above: `files_add`. Not here: reading them.
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 from typing import Final
 
 from antiphon.errors import ConfigurationError
+from antiphon.tools import search as kept
 
 _DOCUMENTS: Final = frozenset({".pdf", ".docx", ".pptx", ".xlsx"})
 """Files that are read though they are no text."""
@@ -142,7 +143,11 @@ def _add(tree: Tree, found: Found, why_not: str | None) -> None:
 
 
 def _add_folder(tree: Tree, root: str, folder: Path, choice: Choice) -> None:
-    for inside, path in _walk(folder, PurePath(), choice, tree.skipped):
+
+    def excluded(inside: PurePath) -> bool:
+        return _matches(inside, choice.exclude)
+
+    for inside, path in kept.walk(folder, tree.skipped, excluded=excluded):
         try:
             real = path.resolve(strict=True)
             told = real.stat()
@@ -152,46 +157,6 @@ def _add_folder(tree: Tree, root: str, folder: Path, choice: Choice) -> None:
             tree.skipped["unreadable"] += 1
             continue
         _add(tree, Found(real, _name(f"{root}/{inside.as_posix()}"), told.st_size), why)
-
-
-def _walk(
-    folder: Path, inside: PurePath, choice: Choice, skipped: Counter[str], top: Path | None = None
-) -> Iterator[tuple[PurePath, Path]]:
-    """All that is not hidden, not excluded, and leads nowhere else."""
-    top = top or folder
-    try:
-        entries = sorted(os.scandir(folder), key=lambda each: each.name)
-    except OSError:
-        skipped["unreadable"] += 1
-        return
-    for entry in entries:
-        path, place = Path(entry.path), inside / entry.name
-        if entry.name.startswith("."):
-            skipped["hidden"] += 1
-        elif _matches(place, choice.exclude):
-            skipped["excluded"] += 1
-        elif entry.is_symlink():
-            if _leads_inside(path, top):
-                yield place, path
-            else:
-                skipped["links"] += 1
-        elif entry.is_dir(follow_symlinks=False):
-            yield from _walk(path, place, choice, skipped, top)
-        else:
-            yield place, path
-
-
-def _leads_inside(link: Path, top: Path) -> bool:
-    """Whether a link leads to a file of the same folder that is not hidden. What is in linked
-    folders stands in the tree anyway, or should not be in it.
-    """
-    try:
-        real = link.resolve(strict=True)
-    except (OSError, RuntimeError):
-        return False
-    if not real.is_relative_to(top) or not real.is_file():
-        return False
-    return not any(part.startswith(".") for part in real.relative_to(top).parts)
 
 
 def _matches(inside: PurePath, patterns: Iterable[str]) -> bool:

@@ -49,6 +49,9 @@ class WireShelf:
         """A store as it is now."""
         return _store(await self._ask("GET", f"/vector_stores/{store_id}"))
 
+    async def check(self, store: Store) -> None:
+        """The server has what it needs."""
+
     async def make(self, name: str) -> Store:
         """A new store."""
         return _store(await self._ask("POST", "/vector_stores", json={"name": name}))
@@ -138,6 +141,8 @@ class WireShelf:
                 said = f"{self.where} answered {answer.status_code}: {_words(answer)}"
                 if answer.status_code in _REFUSED:
                     raise Refused(_words(answer))
+                if answer.status_code == 404 and path == "/vector_stores":
+                    said += ": is it the address, up to /v1, of a Provider that has a FileSearch?"
                 if answer.status_code not in _AGAIN:
                     raise AntiphonError(said)
                 wait = _after(answer, wait)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from .conformance_parser import ConformanceOptions
+from .files_parser import FilesOptions
+from .mcp_parser import McpOptions
 
 Api: TypeAlias = Literal["auto", "responses", "chat"]
 """What a server speaks: the Responses API, Chat Completions, or whichever it answers to."""
@@ -68,6 +70,7 @@ class ServeOptions:
         api: What it speaks.
         api_key_env: The environment variable that holds its key.
         sandbox: Where `code_interpreter` runs.
+        index: The file that `file_search` has its vector stores in; None: it is not offered.
         api_keys: Keys of callers, as `KEY=NAME`.
         keys: A file of keys.
         store: Where responses are kept, as a URL; None takes the best that is installed.
@@ -85,6 +88,7 @@ class ServeOptions:
     api: Api
     api_key_env: str | None
     sandbox: SandboxChoice
+    index: str | None
     api_keys: Sequence[str]
     keys: str | None
     store: str | None
@@ -193,6 +197,8 @@ Options: TypeAlias = (
     | ServeOptions
     | CheckOptions
     | ConformanceOptions
+    | FilesOptions
+    | McpOptions
     | SandboxOptions
     | RunOptions
     | ReplayOptions

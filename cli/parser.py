@@ -10,6 +10,8 @@ from typing import Any, Final, Protocol
 from antiphon import __version__
 
 from .conformance_parser import add_conformance
+from .files_parser import EPILOG as _FILES, add_files
+from .mcp_parser import add_mcp
 from .options import (
     ChatOptions,
     CheckOptions,
@@ -42,11 +44,13 @@ examples:
   antiphon chat --model ollama:qwen3             talk to a model
   antiphon serve app:app                         serve the Provider `app` of app.py
   antiphon serve --upstream http://localhost:11434/v1
+  antiphon mcp app:agent                         an agent as an MCP server, for any host
   antiphon check http://localhost:11434/v1 --model qwen3
   antiphon conformance http://localhost:8000/v1  does it speak Open Responses? rule by rule
   antiphon run app:agent "Is it warm?" --record run.jsonl
   antiphon trace run.jsonl                       what that run did, when, for how many tokens
   antiphon replay run.jsonl                      would the code of today do the same?
+  antiphon files add docs --index docs.db        documents that FileSearch("docs.db") finds
   antiphon sandbox check                         see that code in a sandbox stays there
 
 exit codes: 0 all is well, 1 it failed, 2 it was asked wrongly, 3 it waits for somebody,
@@ -81,7 +85,7 @@ Ctrl-C stops an answer
 _SERVE = """\
 examples:
   antiphon serve app:app            the Provider (or any ASGI app) named `app` in app.py
-  antiphon serve --upstream http://localhost:11434/v1
+  antiphon serve --upstream http://localhost:11434/v1 --index docs.db
   antiphon serve --upstream https://api.openai.com/v1 --api-key-env OPENAI_API_KEY \\
                  --model gpt-5 --host 0.0.0.0 --keys keys.txt --log json
 
@@ -114,10 +118,12 @@ def build_parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_chat(commands)
     _add_serve(commands)
+    add_mcp(commands, command=_command, port=_port)
     _add_check(commands)
     add_conformance(commands, command=_command)
     add_runs(commands, command=_command)
     _add_sandbox(commands)
+    _add_files(commands)
     return parser
 
 
@@ -265,6 +271,7 @@ def _add_serve(commands: Commands) -> None:
             api=given.api,
             api_key_env=given.api_key_env,
             sandbox=given.sandbox,
+            index=given.index,
             api_keys=tuple(given.api_key),
             keys=given.keys,
             store=given.store,
@@ -352,3 +359,9 @@ def _add_sandbox(commands: Commands) -> None:
         **_STYLE,
     )
     add_actions(parser, command=_command)
+
+
+def _add_files(commands: Commands) -> None:
+    brief = "put folders of documents into vector stores, and search them"
+    parser = commands.add_parser("files", help=brief, epilog=_FILES, **_STYLE)
+    add_files(parser, command=_command)

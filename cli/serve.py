@@ -7,7 +7,7 @@ import ipaddress
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final
@@ -18,7 +18,7 @@ from antiphon import __version__
 from antiphon.errors import AntiphonError, ConfigurationError
 from antiphon.models import prefer_fast
 from antiphon.provider import DiskFiles, Provider, Rate, keys_from_environment, keys_from_file
-from antiphon.tools import CodeInterpreter
+from antiphon.tools import CodeInterpreter, FileSearch, HostedTool
 
 from .endpoint import open_upstream, shown
 from .isolation import place
@@ -53,12 +53,12 @@ def serve(options: ServeOptions) -> int:
     """
     prefer_fast()
     app = _from_upstream(options) if options.upstream else _from_module(options)
-    if isinstance(app, Provider) and app.open and not _loopback(options.host):
+    if isinstance(app, Provider) and app.open and not is_loopback(options.host):
         raise ConfigurationError(
             f"--host {options.host} lets other machines in, and there is no API key: "
             f"{_key_cure(options)}, or keep --host 127.0.0.1"
         )
-    bound = _bind(options.host, options.port)
+    bound = bind(options.host, options.port)
     server = _server(options, app)
     _greet(options, app, bound.getsockname()[1])
     try:
@@ -94,10 +94,10 @@ def _from_module(options: ServeOptions) -> Application:
             "--api-key and --keys belong to --upstream: write Provider(api_keys=...) in "
             f"{options.app}"
         )
-    if options.store or options.rate or options.at_once:
+    if options.store or options.rate or options.at_once or options.index:
         raise ConfigurationError(
-            "--store, --rate and --at-once belong to --upstream: write "
-            f"Provider(store=..., rate=Rate(...)) in {options.app}"
+            "--store, --rate, --at-once and --index belong to --upstream: write "
+            f"Provider(store=..., rate=Rate(...), tools=[FileSearch(...)]) in {options.app}"
         )
     app = load(options.app)
     if os.environ.get(KEYS):
@@ -110,11 +110,11 @@ def _from_upstream(options: ServeOptions) -> Provider:
         raise ConfigurationError(
             f"expected module:app or --upstream; got both: leave out {options.app} or --upstream"
         )
-    keys = _keys(options)
+    keys = keys_of(options.api_keys, options.keys)
     upstream = open_upstream(
         Endpoint(base_url=options.upstream, api_key_env=options.api_key_env, api=options.api)
     )
-    tools: list[CodeInterpreter] = []
+    tools: list[HostedTool] = [] if options.index is None else [FileSearch(options.index)]
     if options.sandbox != "none":
         where = anyio.run(partial(place, options.sandbox, own_code=False))
         _warn(where.notice)
@@ -149,15 +149,19 @@ def _store(given: str | None) -> str:
     return "memory://"
 
 
-def _keys(options: ServeOptions) -> Mapping[str, str]:
+def keys_of(pairs: Sequence[str], file: str | None) -> Mapping[str, str]:
     """Keys and whose they are, from the command line, the environment and a file.
+
+    Args:
+        pairs: Those of the command line, as `KEY=NAME`.
+        file: The file, if there is one.
 
     Raises:
         ConfigurationError: One is not of the form that is expected. Keys are not repeated.
     """
-    keys = {} if options.keys is None else keys_from_file(options.keys)
+    keys = {} if file is None else keys_from_file(file)
     keys |= keys_from_environment(KEYS)
-    for text in options.api_keys:
+    for text in pairs:
         key, _, name = text.rpartition("=")
         if not key or not name:
             raise ConfigurationError(
@@ -167,7 +171,7 @@ def _keys(options: ServeOptions) -> Mapping[str, str]:
     return keys
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int) -> socket.socket:
     """A listening socket: whoever calls from now on waits until the server is ready."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -203,7 +207,8 @@ def _key_cure(options: ServeOptions) -> str:
     return "write Provider(api_keys={...})"
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine alone."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

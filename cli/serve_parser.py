@@ -42,6 +42,11 @@ def add_operations(parser: Arguments, upstream: Arguments) -> None:
         "the newest until the server ends)",
     )
     upstream.add_argument(
+        "--index",
+        metavar="FILE",
+        help="where vector stores are kept, for file_search (default: none, it is not offered)",
+    )
+    upstream.add_argument(
         "--rate", type=_count, metavar="N", help="requests a minute that each caller may make"
     )
     upstream.add_argument(

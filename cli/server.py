@@ -12,6 +12,7 @@ import asyncio
 import logging
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from types import FrameType
@@ -65,6 +66,9 @@ class Server(uvicorn.Server):
             signal.signal(sig, signal.SIG_DFL)
             signal.raise_signal(sig)
         self.should_exit = True
+        streams = sys.modules.get("sse_starlette.sse")
+        if streams is not None:  # of MCP's SDK, which would cut its calls before they have ended
+            streams.AppStatus.disable_automatic_graceful_drain()
         if sig == signal.SIGINT:
             self._captured_signals.append(sig)  # raised again at the end: Ctrl-C is told on
 

@@ -16,7 +16,7 @@ from antiphon.testing.provider import CHECKS, obliging_model
 from .kit import Outcome, Run, Serving
 
 KEY = "sk-kit-secret-4711"
-GOOD = ("created_at", "usage", "no frame has an id", "fold")
+GOOD = ("created_at", "usage", "no frame has an id", "fold(events)")
 
 
 @pytest.fixture

@@ -212,6 +212,9 @@ def test_a_server_that_is_not_there_and_a_wrong_key_are_said_at_once(
 ) -> None:
     lost = antiphon("files", "ls", "--url", "http://127.0.0.1:9/v1")
     assert lost.code == 1 and "127.0.0.1:9/v1 cannot be reached" in lost.err
+    assert provider.url is not None
+    short = antiphon("files", "ls", "--url", provider.url.removesuffix("/v1"))
+    assert short.code == 1 and "up to /v1, of a Provider that has a FileSearch?" in short.err
     monkeypatch.setenv("SHOP_KEY", "sk-other")
     wrong = antiphon("files", "ls", *provider.where)
     assert wrong.code == 1 and "answered 401: expected a known API key" in wrong.err

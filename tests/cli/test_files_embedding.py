@@ -57,9 +57,8 @@ def test_an_index_with_vectors_finds_what_has_other_words(
     assert meanings.keys == {b"Bearer sk-embed"}
 
     tree(tmp_path / "docs", {"c.md": "another boat"})
-    failed = bare.added(docs, code=1)["failures"]
-    assert [each["path"] for each in failed] == ["docs/c.md"]
-    assert "embedding model 'meanings'" in failed[0]["message"]
+    done = bare.add(docs)
+    assert done.code == 2 and "add to it with --embedding-model meanings" in done.err
     done = bare.run("files", "search", "ship", *bare.where)
     assert done.code == 1 and "configure that model" in done.err
-    assert shop.added(docs)["retried"] == ["docs/c.md"]
+    assert shop.added(docs)["added"] == ["docs/c.md"]

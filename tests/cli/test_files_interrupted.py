@@ -136,7 +136,7 @@ class Stop:
 
 async def added(index: Path, docs: str, *, stop: int = 1_000) -> Report | None:
     """Add a folder to an index; None where it was stopped before it had an end."""
-    shelf = IndexShelf(str(index), Where())
+    shelf = IndexShelf(str(index), Where(), make=True)
     try:
         store = await named(shelf, "docs", make=True)
         with anyio.CancelScope() as scope:

@@ -14,6 +14,7 @@ import anyio.lowlevel
 from antiphon.errors import ModelRetry, SandboxBusy, SandboxError, ToolFailed
 from antiphon.items import InputImage, InputText
 from antiphon.sandboxes import (
+    Activity,
     CellEvent,
     Display,
     FileInfo,
@@ -117,6 +118,8 @@ CELLS: dict[str, list[CellEvent]] = {
         Display("text/plain", b"3"),
         Finished("ok", None, False, 1),
     ],
+    "write": [Started(), Output("stdout", "made"), Finished("ok", None, False, 1)],
+    "table": [Started(), Display("text/html", b"<b>1</b>", "1"), Finished("ok", None, False, 1)],
     "figure": [Started(), Display("image/png", b"\x89PNG"), Finished("ok", None, False, 1)],
     "lost": [Started(), Output("stdout", "new"), Finished("ok", None, True, 2)],
     "raise": [Started(), Output("stdout", "x"), Finished("error", "ValueError: x", False, 1)],
@@ -127,7 +130,7 @@ CELLS: dict[str, list[CellEvent]] = {
 }
 """What the cells whose source is this name do."""
 
-OK_CELLS = ("nothing", "hello", "figure", "lost", "raise")
+OK_CELLS = ("nothing", "hello", "write", "table", "figure", "lost", "raise")
 
 
 class PaperSandbox:
@@ -136,6 +139,7 @@ class PaperSandbox:
     def __init__(self, backend: "PaperSandboxes", container_id: str) -> None:
         self._backend = backend
         self._id = container_id
+        self._written = 0
 
     @property
     def id(self) -> str:
@@ -163,6 +167,7 @@ class PaperSandbox:
                     raise RuntimeError("a bug of the backend")
                 self._backend.waiting.set()
                 await anyio.sleep_forever()
+            self._written += source == "write"
             for event in CELLS.get(source, CELLS["nothing"]):
                 await anyio.lowlevel.checkpoint()
                 yield event
@@ -174,8 +179,10 @@ class PaperSandbox:
     async def get(self, name: str, *, limit: int = 0) -> bytes:
         return b""
 
+    async def remove(self, name: str) -> None: ...
+
     async def files(self) -> list[FileInfo]:
-        return []
+        return [FileInfo("made.csv", self._written, 1.0)] if self._written else []
 
     async def aclose(self) -> None: ...
 
@@ -192,13 +199,19 @@ class PaperSandboxes:
         self.log: list[str] = []
         self.waiting = anyio.Event()
         self._owners: dict[str, str] = {}
+        self._opened: dict[str, PaperSandbox] = {}
 
     @property
     def isolation(self) -> Isolation:
         return "none"
 
     def mint(
-        self, *, principal: str, memory_limit: str | None = None, container_id: str | None = None
+        self,
+        *,
+        principal: str,
+        memory_limit: str | None = None,
+        container_id: str | None = None,
+        idle: float | None = None,
     ) -> str:
         container_id = container_id or f"cntr_{len(self._owners) + 1}"
         self._owners[container_id] = principal
@@ -207,10 +220,14 @@ class PaperSandboxes:
     def owns(self, container_id: str, principal: str) -> bool:
         return self._owners.get(container_id) == principal
 
+    def activity(self, container_id: str, principal: str) -> Activity | None:
+        owned = self.owns(container_id, principal)
+        return Activity(1.0, 1.0, 1200.0, None, expired=False) if owned else None
+
     async def open(
         self, *, container_id: str, principal: str, memory_limit: str | None = None
     ) -> Sandbox:
-        return PaperSandbox(self, container_id)
+        return self._opened.setdefault(container_id, PaperSandbox(self, container_id))
 
     async def aclose(self) -> None: ...
 

@@ -24,6 +24,7 @@ LAW = settings(deadline=None, max_examples=60)
 Script: TypeAlias = Sequence[Sequence[Speech]]
 
 WORDS = st.text(max_size=12)
+SAID = WORDS | st.sampled_from(["made.csv", " made.csv.", "a (/mnt/data/made.csv)", ".gz", "x"])
 GOOD = st.fixed_dictionaries({"text": WORDS})
 CODE = st.sampled_from([*CELLS, "busy", "refuse", "bug"]).map(
     lambda name: {"code": f"\n {name}\t"}
@@ -40,7 +41,7 @@ CALLS = st.one_of(
 CLIENT_CALLS = st.builds(Call, st.sampled_from(["ask", "crm__find"]), GOOD | WRONG)
 USAGE = st.builds(Usage, st.integers(0, 9), st.integers(0, 9))
 PIECES = st.one_of(
-    st.builds(Text, WORDS),
+    st.builds(Text, SAID),
     st.builds(Reasoning, WORDS, st.booleans()),
     st.builds(Refusal, WORDS),
     CALLS,

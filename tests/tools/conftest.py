@@ -9,6 +9,7 @@ import anyio.lowlevel
 
 from antiphon.errors import SandboxError, SandboxFileError, SandboxNotFound
 from antiphon.sandboxes import (
+    FILE_COUNT,
     Activity,
     CellEvent,
     FileInfo,
@@ -70,10 +71,13 @@ class FakeSandbox:
         self.times[name] = self.home.ticks
 
     async def get(self, name: str, *, limit: int = 0) -> bytes:
+        if name not in self.held:
+            raise SandboxFileError(f"There is no file {name!r}.")
         return self.held[name]
 
     async def remove(self, name: str) -> None:
-        del self.held[name]
+        if self.held.pop(name, None) is None:
+            raise SandboxFileError(f"There is no file {name!r}.")
 
     async def files(self) -> list[FileInfo]:
         self.listed += 1
@@ -81,7 +85,7 @@ class FakeSandbox:
             raise SandboxFileError("The sandbox does not answer.")
         return [
             FileInfo(name, len(data), self.times[name]) for name, data in sorted(self.held.items())
-        ]
+        ][:FILE_COUNT]
 
     async def aclose(self) -> None:
         self.home.owners.pop(self.id, None)

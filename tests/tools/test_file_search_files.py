@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from antiphon.agents import Agent
@@ -55,6 +57,25 @@ def test_a_folder_gives_all_of_its_files_that_are_not_hidden(tmp_path: Path) -> 
     assert sorted(str(each) for each in found(result)) == ["boats.md", "oaks.md", "trees.md"]
 
 
+def test_links_out_of_a_folder_are_not_followed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, data in (("docs/boats.md", BOATS[1]), ("docs/.env", b"upright secret")):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "key.md").write_bytes(b"# Key\n\nA boat upright.\n")
+    docs = tmp_path / "docs"
+    (docs / "file.md").symlink_to(tmp_path / "outside" / "key.md")
+    (docs / "folder").symlink_to(tmp_path / "outside")
+    (docs / "hidden.md").symlink_to(docs / ".env")
+    (docs / "again.md").symlink_to(docs / "boats.md")
+    result = agent(FileSearch(files=[docs]), "boat upright", "secret", "key").run_sync("?")
+    assert sorted(str(each) for each in found(result)) == ["again.md", "boats.md"]
+    assert "links out of it are not followed" in caplog.text
+
+
 def test_an_index_that_is_kept_reads_again_only_what_has_changed(tmp_path: Path) -> None:
     letters = Letters()
 
@@ -80,6 +101,24 @@ async def test_files_are_searched_beside_the_stores_of_a_request() -> None:
         both = FileSearch(library, files=[BOATS], vector_store_ids=["vs_a"])
         result = await agent(both, "keeps").run("?")
         assert sorted(str(each) for each in found(result)) == ["boats.md", "trees.md"]
+
+
+@pytest.mark.anyio
+async def test_what_an_older_version_left_in_the_queue_is_read(tmp_path: Path) -> None:
+    tool = FileSearch(tmp_path / "x.db", files=[BOATS])
+    assert found(await agent(tool).run("?")) == ["boats.md"]
+    page = await tool.library.engine.stores(kept.Paging(), principal="antiphon:files")
+    assert page is not None
+    (store,) = page.rows
+    files = await tool.library.engine.files(store.id, kept.Paging(), principal="antiphon:files")
+    assert files is not None
+    bare = [replace(each.attachment, source="") for each in files.rows]
+    await tool.library.engine.attach(store.id, bare, principal="antiphon:files", at=1)
+    await tool.aclose()
+    with anyio.fail_after(60):
+        again = FileSearch(tmp_path / "x.db", files=[BOATS])
+        assert found(await agent(again).run("?")) == ["boats.md"]
+        await again.aclose()
 
 
 @pytest.mark.anyio

@@ -1,5 +1,6 @@
 """An index that several processes have open: each reads what it can read, and leaves the rest."""
 
+import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -166,3 +167,18 @@ async def test_a_source_is_asked_for_its_own_files_only() -> None:
     assert (await settled(library)).counts == kept.Counts(completed=2)
     assert (one.asked, two.asked) == (["file-a"], ["file-b"])
     await library.aclose()
+
+
+async def test_an_index_of_the_second_version_is_taken_over_with_what_waits_in_it(
+    tmp_path: Path,
+) -> None:
+    async with reading(tmp_path / "x.db") as library:
+        await library.engine.create(store_of())
+        await attach(library, "a")
+    with sqlite3.connect(tmp_path / "x.db") as rows:  # as it was written then
+        rows.execute("ALTER TABLE files DROP COLUMN source")
+        rows.execute("PRAGMA user_version = 2")
+    rows.close()
+    async with reading(tmp_path / "x.db", "a") as library:
+        library.wake()
+        assert (await settled(library)).counts == kept.Counts(completed=1)

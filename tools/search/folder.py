@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 
 def walk(
     folder: Path,
-    passed: Counter[str],
+    passed: Counter[str] | None = None,
     *,
     excluded: Callable[[PurePath], bool] = lambda _: False,
 ) -> Iterator[tuple[PurePath, Path]]:
@@ -24,7 +24,8 @@ def walk(
         passed: Counts what is passed over, by why; a folder counts as one.
         excluded: Whether what has this path in the folder is passed over.
     """
-    yield from _walk(folder.resolve(), PurePath(), passed, excluded)
+    counted: Counter[str] = Counter() if passed is None else passed
+    yield from _walk(folder.resolve(), PurePath(), counted, excluded)
 
 
 def _walk(

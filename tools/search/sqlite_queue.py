@@ -37,8 +37,8 @@ def wanted(
     if models is not None:
         told += (
             f" AND (s.model IS NULL OR s.model IN ({_marks(models)})"
-            " OR (f.created_at <= ? AND NOT EXISTS (SELECT 1 FROM files o"
-            " CROSS JOIN stores t ON t.seq = o.store AND t.model = s.model"
+            " OR (f.created_at <= ? AND s.model NOT IN (SELECT t.model FROM files o"  # once for all
+            " CROSS JOIN stores t ON t.seq = o.store AND t.model IS NOT NULL"
             " WHERE o.status = 'in_progress' AND o.claimed_until > ?)))"
         )
         values += [*models, now - (until - now), now]
@@ -121,7 +121,8 @@ def finish(rows: Connection, job: Job, chunks: Sequence[Chunk], vectors: Vectors
     )
     size += sum(len(c.text.encode()) for c in chunks)
     rows.execute(
-        "UPDATE files SET status = 'completed', usage_bytes = ?, token = NULL WHERE seq = ?",
+        "UPDATE files SET status = 'completed', usage_bytes = ?, token = NULL, source = ''"
+        " WHERE seq = ?",
         (size, job.key),
     )
     return True

@@ -103,7 +103,8 @@ class Attachment:
 
     Attributes:
         source: Who has its content: the name of a source (empty: uploads), and where that needs
-            more than the file's id, what it needs behind a colon (`path:/home/ann/a.md`).
+            more than the file's id, what it needs behind a colon (`path:/home/ann/a.md`). An
+            engine may forget it when the file is completed.
     """
 
     file_id: str
