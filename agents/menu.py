@@ -308,7 +308,8 @@ def _add_listed(menu: Menu, places: Sequence[tuple[str, int]]) -> None:
         for offer in menu.listings[label].offers:
             function = offer.function
             if function.name in menu:
-                log.warning("a tool of the MCP server %s is left out: its name is taken", label)
+                named = label[:_SHOWN]
+                log.warning("a tool of the MCP server %r is left out: its name is taken", named)
                 continue
             menu.offers[function.name] = offer
             shown.append(function)

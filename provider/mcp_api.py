@@ -8,6 +8,7 @@ Above: `app`. Below: `mcp_sessions`, `manner`.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -18,9 +19,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from antiphon.errors import ConfigurationError, RequestError
 
-from .admit import admit_body
 from .auth import LOCAL
-from .door import Door, read_json
+from .door import Door
 from .manner import Manner
 from .mcp_offer import HostTools
 from .mcp_sessions import LEFT, Sessions
@@ -47,11 +47,10 @@ class McpApi:
         self, tools: HostTools, manner: Manner, seal: Seal, *, origins: Sequence[str] = ()
     ) -> None:
         self._tools = tools
-        self._manner = manner
+        self._manner = replace(manner, max_body=min(manner.max_body, MOST_BODY))
         self._seal = seal
         self._origins = frozenset(origins)
-        self._most = min(manner.max_body, MOST_BODY)
-        self.sessions: Sessions = Sessions(self._server, max_body=self._most)
+        self.sessions: Sessions = Sessions(self._server, max_body=self._manner.max_body)
 
     def routes(self) -> Sequence[BaseRoute]:
         """Where it is; nowhere, where nothing is offered."""
@@ -83,8 +82,7 @@ class McpApi:
     async def _post(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = await self._manner.principal(scope)
         self._check_origin(scope)
-        body = await read_json(scope, receive, limit=self._most, seconds=self._manner.body_seconds)
-        admit_body(body, max_items=self._manner.max_items)
+        body = await self._manner.body(scope, receive)
         leaving: set[anyio.CancelScope] = set()
         told = False
 

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
 from antiphon.errors import RequestError, ToolFailed
-from antiphon.items import ApprovalRequest, Item
+from antiphon.items import BUILT_IN, ApprovalRequest, Item
 from antiphon.tools import Asked
 
 from .mcp_offer import HostTool
@@ -196,10 +196,18 @@ def _question(tool: HostTool, request: Asked) -> ElicitRequestFormParams:
     agent = request.agent if isinstance(request, ApprovalRequest) else None
     who = agent or (tool.name if tool.runnable is not None else "This host")
     message = (
-        f"{shown(who, 100)} wants to call {shown(request.name, 100)} with these arguments:\n"
+        f"{shown(who, 100)} wants to call {shown(request.name, 100)}{_where(request)} with these "
+        "arguments:\n"
         f"{_pretty(request.arguments)}\nAccept to run this call once; decline to refuse it."
     )
     return ElicitRequestFormParams(message=message, requested_schema=_NOTHING)
+
+
+def _where(request: Asked) -> str:
+    """Whose tool it is, where it is not ours."""
+    if isinstance(request, ApprovalRequest) or request.server_label == BUILT_IN:
+        return ""
+    return f" of the MCP server {shown(request.server_label, 100)}"
 
 
 def _pretty(arguments: str) -> str:

@@ -32,7 +32,7 @@ from antiphon.items import (
     Response,
 )
 from antiphon.models import FunctionCall, ModelRequest, model
-from antiphon.tools import Offer, Price
+from antiphon.tools import Offer, Price, Tool
 
 from .catalogue import Catalogue
 from .desk import Desk
@@ -197,7 +197,8 @@ class HostTools:
 
 
 def caller(tool: Offer) -> Agent[str]:
-    """Who calls one tool and is done: it makes the call that it was asked to make.
+    """Who calls one tool and is done: it makes the call that it was asked to make. A host is not
+    told what an exception said that the tool did not mean for anybody.
 
     Args:
         tool: The tool; the call's arguments are the words of the request.
@@ -211,7 +212,11 @@ def caller(tool: Offer) -> Agent[str]:
         said = [item for item in request.items if isinstance(item, Message)]
         yield FunctionCall(name, said[-1].text)
 
-    return Agent(name=name, model=call, tools=[tool], max_turns=2)
+    return Agent(name=name, model=call, tools=[_discreet(tool)], max_turns=2)
+
+
+def _discreet(tool: Offer) -> Offer:
+    return cast("Tool[..., Any]", tool).discreet() if isinstance(tool, Tool) else tool
 
 
 def _schema_of(tool: Offer) -> Json | None:

@@ -44,7 +44,6 @@ MOST_REASON: Final = 300
 """Characters of why a result does not fit."""
 
 _DATA: Final = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w=.-]+)*;base64,")
-_RAISED: Final = re.compile(r"(`[\w-]+` failed: \w+): .*", re.DOTALL)
 
 
 def result_of(tool: HostTool, response: Response) -> CallToolResult:
@@ -96,7 +95,7 @@ def _of_tool(tool: HostTool, response: Response) -> CallToolResult:
         return failure(f"{tool.name} gave no result: this is a bug, please report it")
     error: object = getattr(call, "error", None)
     if error is not None:
-        return failure(_RAISED.sub(r"\1", error) if isinstance(error, str) else str(error))
+        return failure(str(error))
     content = output.output
     blocks = list(_blocks([InputText(text=content)] if isinstance(content, str) else content))
     if getattr(call, "status", None) in ("failed", "incomplete"):

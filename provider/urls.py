@@ -8,19 +8,17 @@ Source: the WHATWG URL standard (hosts that end in a number are IPv4 addresses),
 import ipaddress
 import re
 import unicodedata
-from typing import Final, TypeAlias
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from antiphon.errors import RequestError
-
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+from antiphon.tools import is_public
 
 # Clients disagree about these: some skip them, some end the host there, some read on.
 _AMBIGUOUS: Final = re.compile(r"[\x00-\x20\x7f\\]")
 _DOTS: Final = re.compile("[\u3002\uff0e\uff61]")
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _INSIDE: Final = (".localhost", ".local", ".internal")
-_HOLD_IPV4: Final = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b::/96"))
 
 
 def check_url(url: str, param: str) -> None:
@@ -66,18 +64,8 @@ def _private(host: str) -> bool:
     if host == "localhost" or host.endswith(_INSIDE):
         return True
     try:
-        address = ipaddress.ip_address(host)
+        ipaddress.ip_address(host)
     except ValueError:
         # `redis` is a neighbour; 127.1, 0x7f000001 and 2130706433 are addresses to a resolver.
         return "." not in host or _NUMBER.fullmatch(host.rpartition(".")[2]) is not None
-    address = _within(address)
-    return address.is_multicast or not address.is_global
-
-
-def _within(address: Address) -> Address:
-    """The IPv4 address that an IPv6 address stands for, if it stands for one."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    if any(address in network for network in _HOLD_IPV4):
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or address
+    return not is_public(host)

@@ -37,7 +37,9 @@ _NOTHING: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a tool's calls do. `timeout` in seconds; `context` is the parameter that wants one."""
+    """What a tool's calls do. `timeout` in seconds; `context` is the parameter that wants one.
+    `discreet`: of an exception that it did not mean for anybody the type is told, and no more.
+    """
 
     name: str
     function: Callable[..., Any]
@@ -45,6 +47,7 @@ class Work:
     arguments: Arguments
     context: str | None
     timeout: float | None
+    discreet: bool = False
 
 
 class FunctionRun(ArgumentsCall):
@@ -91,7 +94,7 @@ class FunctionRun(ArgumentsCall):
             last = self.fail(bounded(said, RESULT_LIMIT))
         except Exception as error:
             logger.error("tool %s failed: %s", name, whence(error))
-            last = self.fail(surprise(error, name))
+            last = self.fail(surprise(error, name, discreet=self.work.discreet))
         else:
             last = self.end("completed")
         for event in last:

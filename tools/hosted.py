@@ -160,7 +160,8 @@ class Offer(Protocol):
     """One name on the menu, run by the provider.
 
     An offer may also have an attribute `gate` (see `gate.Gate`): some of its calls then wait
-    for a person's word, and are told only when it is known whether they do.
+    for a person's word, and are told only when it is known whether they do. And a method `takes`,
+    which says of a call's JSON text whether it would run: about one that would not nobody is asked.
     """
 
     @property

@@ -6,7 +6,6 @@ nowhere else. Above: providers. Below: `mcp_source`, `mcp_server` (connectors).
 """
 
 import hashlib
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
@@ -18,10 +17,10 @@ from antiphon.items import BUILT_IN, McpServerTool, ToolDefinition
 from .hosted import Offer, Scope
 from .mcp_line import Lines
 from .mcp_link import Link
-from .mcp_listing import digest
+from .mcp_listing import definition_mark
 from .mcp_plain import Plain
 from .mcp_policy import policy_of
-from .mcp_server import CALL_SECONDS, CONNECT_SECONDS, IDLE_SECONDS, MCPServer, sent
+from .mcp_server import CALL_SECONDS, CONNECT_SECONDS, IDLE_SECONDS, MCPServer, check_seconds, sent
 from .mcp_source import McpListing, Source
 
 if TYPE_CHECKING:
@@ -65,7 +64,6 @@ class MCPServers:
         urls: Whether requests may name any other server, by `server_url`.
         timeout: Seconds that a listing or a call may take.
         idle: Seconds after which a session is ended when nobody uses it.
-        network: Makes what sends HTTP requests, instead of the network (tests).
 
     Raises:
         ConfigurationError: A number or a connector is not what it should be.
@@ -78,11 +76,8 @@ class MCPServers:
         urls: bool = True,
         timeout: float = CALL_SECONDS,
         idle: float = IDLE_SECONDS,
-        network: "Callable[[], httpx2.AsyncBaseTransport] | None" = None,
     ) -> None:
-        for name, seconds in (("timeout", timeout), ("idle", idle)):
-            if not 0 < seconds < math.inf:
-                raise ConfigurationError(f"{name}: expected seconds above 0, got {seconds}")
+        check_seconds(timeout=timeout, idle=idle)
         self._connectors = dict(connectors or {})
         if BUILT_IN in self._connectors:
             raise ConfigurationError(
@@ -95,7 +90,9 @@ class MCPServers:
                 )
         self._urls = urls
         self._timeout = timeout
-        self._network = network
+        self._idle = idle
+        # what sends HTTP requests instead of the network; for tests
+        self._network: Callable[[], httpx2.AsyncBaseTransport] | None = None
         self._lines = Lines(connect=min(CONNECT_SECONDS, timeout), idle=idle)
 
     @property
@@ -151,7 +148,13 @@ class MCPServers:
 
         url = _checked(definition.server_url or "", allowed=self._urls)
         headers = _headers(definition)
-        way = Address(url, headers, private=scope.private_urls, inner=self._network)
+        way = Address(
+            url,
+            headers,
+            private=scope.private_urls,
+            inner=self._network,
+            silence=self._timeout + self._idle,
+        )
         policy = policy_of(definition.allowed_tools, definition.require_approval)
         who = hashlib.sha256(repr((url, sorted(headers.items()))).encode()).digest()
         link = Link(
@@ -160,10 +163,12 @@ class MCPServers:
             way,
             self._timeout,
             Plain(tuple(way.secrets)),
+            scope.principal,
         )
         label = definition.server_label
-        mark = digest(list(way.place), label, definition.allowed_tools)
-        return Source(label, link, (policy,), mark, definition.server_description)
+        mark = definition_mark(way, label, definition.allowed_tools)
+        about = definition.server_description
+        return Source(label, link, (policy,), mark, way.place, about)
 
 
 def _checked(url: str, *, allowed: bool) -> str:

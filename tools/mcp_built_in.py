@@ -51,8 +51,8 @@ def built_in(
         names = [*(name for name in known if name in asked), *sorted(asked.difference(known))]
     if definition.require_approval is None:
         return names, {}
-    waits = (known[name] for name in names if name in known and policy.asks(McpTool(name=name)))
-    return names, {offer.function.name: _gate(offer) for offer in waits}
+    shapes = {name: McpTool(name=name, input_schema=None) for name in names if name in known}
+    return names, {name: _gate(known[name]) for name, each in shapes.items() if policy.asks(each)}
 
 
 def _gate(offer: Offer) -> Gate:

@@ -44,7 +44,8 @@ def arguments_of(given: str, tool: McpTool) -> dict[str, Any]:
     schema = schema_of(tool)
     needed: object = schema.get("required")
     if isinstance(needed, list):
-        missing = [str(name) for name in cast("list[object]", needed) if name not in arguments]
+        names = [name for name in cast("list[object]", needed) if isinstance(name, str)]
+        missing = [name for name in names if name not in arguments]
         if missing:
             raise ToolFailed(f"{tool.name} needs {', '.join(missing[:10])}: call it again")
     fields: object = schema.get("properties")

@@ -1,131 +1,72 @@
-"""HTTP to MCP servers: where it may lead, how much may come back, and what stays unsaid.
+"""HTTP to MCP servers: how much may come back, and what stays unsaid.
 
 The SDK brings down a whole session when one request cannot be sent, and reads bodies without a
-bound; a name that was public when it was looked at may be private when it is connected to. So
-each request goes through `Guard`: what fails becomes the JSON-RPC error of that one request.
-`Public` resolves names itself, looks at every address and connects to just those.
+bound. So each request goes through `Guard`: what fails becomes the JSON-RPC error of that one
+request.
 
-Above: `mcp_way`. Below: httpx2, httpcore2. Not here: MCP.
+Above: `mcp_way`. Below: `mcp_network`, httpx2. Not here: MCP.
 """
 
-import functools
 import json
-import socket
-import ssl
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
-from contextlib import aclosing
+import math
+import re
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, cast
 
-import anyio
 import httpcore2
 import httpx2
 
-from .mcp_way import FAULT
-from .web_search_address import is_public
+from .mcp_network import Near, PrivateAddress, Public
+from .mcp_way import FAULT, OURS
 
 ANSWER_LIMIT: Final = 64 * 1024 * 1024
-"""Bytes that one answer may have, a stream of events included."""
+"""Bytes that one answer may have. A stream that answers nothing (of a GET) may live long, and only
+its events have a bound."""
 
 _EVENTS: Final = "text/event-stream"
+_BETWEEN: Final = re.compile(rb"(?>\r\n|\n|\r){2}")
+"""What ends an event: an empty line."""
+
+_WHY: Final = "antiphon"
+"""Where an answer of ours has its words, beside its body."""
+
+_ELSEWHERE: Final = (307, 308)
+"""What the SDK follows."""
 
 
-_anyio: Callable[[], Any] = httpcore2.AnyIOBackend
+class _Events(httpx2.AsyncByteStream):
+    """A stream whose events have a bound each, and maybe all together. Who goes over it is left,
+    and it is said why: the SDK only says that there was no answer.
+    """
 
-
-class PrivateAddress(httpx2.ConnectError):
-    """A name leads to a private network."""
-
-
-class _PublicNetwork(httpcore2.AsyncNetworkBackend):
-    """Connects to public addresses alone: what was looked at is what is connected to."""
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109  (the backend's own word)
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        try:
-            with anyio.fail_after(timeout):
-                found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except TimeoutError:
-            raise httpcore2.ConnectTimeout("its name was not resolved in time") from None
-        except OSError:
-            raise httpcore2.ConnectError("its name cannot be resolved") from None
-        addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
-        if not addresses or not all(is_public(address) for address in addresses):
-            raise PrivateAddress("its name leads to a private address")
-        backend = cast("httpcore2.AsyncNetworkBackend", _anyio())
-        last: Exception = httpcore2.ConnectError("it has no address")
-        for address in addresses[:4]:
-            try:
-                return await backend.connect_tcp(address, port, timeout, local_address)
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
-                last = error
-        raise last
-
-
-@functools.cache
-def _certificates() -> ssl.SSLContext:
-    return httpx2.create_ssl_context()  # 10 to 20 ms each
-
-
-class Public(httpx2.AsyncBaseTransport):
-    """A transport that reaches public addresses alone, and never through a proxy."""
-
-    def __init__(self) -> None:
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=_certificates(), network_backend=_PublicNetwork()
-        )
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        url = request.url
-        answer = await self._pool.handle_async_request(
-            httpcore2.Request(
-                method=request.method,
-                url=httpcore2.URL(
-                    scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
-                ),
-                headers=request.headers.raw,
-                content=cast("AsyncIterable[bytes]", request.stream),
-                extensions=request.extensions,
-            )
-        )
-        return httpx2.Response(
-            status_code=answer.status,
-            headers=answer.headers,
-            stream=_Body(cast("AsyncIterable[bytes]", answer.stream)),
-            extensions=_dict(answer),
-        )
-
-    async def aclose(self) -> None:
-        await self._pool.aclose()
-
-
-def _dict(answer: Any) -> dict[str, Any]:
-    return dict(answer.extensions)
-
-
-class _Body(httpx2.AsyncByteStream):
-    """A body with a bound; what breaks it is an error of httpx2."""
-
-    def __init__(self, body: AsyncIterable[bytes]) -> None:
+    def __init__(
+        self, body: AsyncIterable[bytes], event: int, total: float, left: Callable[[str], None]
+    ) -> None:
         self._body = body
+        self._event = event
+        self._total = total
+        self._left = left
 
     async def __aiter__(self) -> AsyncGenerator[bytes, None]:
-        left = ANSWER_LIMIT
-        try:
-            async for chunk in self._body:
-                left -= len(chunk)
-                if left < 0:
-                    raise httpx2.ReadError(f"its answer is longer than {ANSWER_LIMIT} bytes")
-                yield chunk
-        except httpcore2.TimeoutException as error:
-            raise httpx2.ReadTimeout("it fell silent") from error
-        except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
-            raise httpx2.ReadError("it broke off") from error
+        size = 0
+        total = 0
+        last = b""
+        async for chunk in self._body:
+            total += len(chunk)
+            if total > self._total:
+                raise self._over(f"its answer is longer than {self._total} bytes")
+            seen = last + chunk
+            ends = [each.end() for each in _BETWEEN.finditer(seen)]
+            if size + (ends[0] if ends else len(seen)) - len(last) > self._event:
+                raise self._over(f"it sent an event of more than {self._event} bytes")
+            size = len(seen) - ends[-1] if ends else size + len(chunk)
+            last = seen[-3:]
+            yield chunk
+
+    def _over(self, why: str) -> httpx2.ReadError:
+        self._left(why)
+        return httpx2.ReadError(why)
 
     async def aclose(self) -> None:
         close = getattr(self._body, "aclose", None)
@@ -140,11 +81,22 @@ class Guard(httpx2.AsyncBaseTransport):
         inner: What sends.
         url: The server's whole URL. The client above knows it without its query, so that a
             credential in there is in no log; it is put back here.
+        left: Told why nothing more is read from the server.
+        event: Bytes that an event of a stream may have.
     """
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport, url: httpx2.URL) -> None:
+    def __init__(
+        self,
+        inner: httpx2.AsyncBaseTransport,
+        url: httpx2.URL,
+        *,
+        left: Callable[[str], None],
+        event: int,
+    ) -> None:
         self._inner = inner
         self._url = url
+        self._left = left
+        self._event = event
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if self._url.query and _same_place(request.url, self._url):
@@ -158,7 +110,7 @@ class Guard(httpx2.AsyncBaseTransport):
         try:
             answer = await self._inner.handle_async_request(request)
             if _kind(answer).startswith(_EVENTS):
-                return _streamed(answer)
+                return self._streamed(answer, math.inf if request.method == "GET" else ANSWER_LIMIT)
             return await _whole(answer, request)
         except PrivateAddress as error:
             return fault(502, f"could not connect: {error}", connected=False)
@@ -168,6 +120,15 @@ class Guard(httpx2.AsyncBaseTransport):
             return fault(504, "it took too long to answer")
         except (httpx2.TransportError, httpcore2.NetworkError, httpcore2.ProtocolError) as error:
             return fault(502, f"the connection broke: {_first(error)}")
+
+    def _streamed(self, answer: httpx2.Response, total: float) -> httpx2.Response:
+        body = cast("AsyncIterable[bytes]", answer.stream)
+        return httpx2.Response(
+            answer.status_code,
+            headers=answer.headers,
+            stream=_Events(body, self._event, total, self._left),
+            extensions=answer.extensions,
+        )
 
     async def aclose(self) -> None:
         await self._inner.aclose()
@@ -188,15 +149,6 @@ def _kind(answer: httpx2.Response) -> str:
     return answer.headers.get("content-type", "").strip().lower()
 
 
-def _streamed(answer: httpx2.Response) -> httpx2.Response:
-    return httpx2.Response(
-        answer.status_code,
-        headers=answer.headers,
-        stream=_Body(cast("AsyncIterable[bytes]", answer.stream)),
-        extensions=answer.extensions,
-    )
-
-
 async def _whole(answer: httpx2.Response, request: httpx2.Request) -> httpx2.Response:
     """A body read to its end; what is no JSON-RPC becomes an error that says its status."""
     if answer.headers.get("content-encoding", "identity").lower() != "identity":
@@ -204,9 +156,10 @@ async def _whole(answer: httpx2.Response, request: httpx2.Request) -> httpx2.Res
         return fault(502, "its answer is compressed, though that was not asked for")
     body = bytearray()
     try:
-        async with aclosing(aiter(_Body(cast("AsyncIterable[bytes]", answer.stream)))) as chunks:
-            async for chunk in chunks:
-                body += chunk
+        async for chunk in cast("AsyncIterable[bytes]", answer.stream):
+            body += chunk
+            if len(body) > ANSWER_LIMIT:
+                raise httpx2.ReadError(f"its answer is longer than {ANSWER_LIMIT} bytes")
     finally:
         await answer.aclose()
     status = answer.status_code
@@ -236,10 +189,39 @@ def fault(
         for name, value in (headers or {}).items()
         if name.lower() in ("www-authenticate", "retry-after")
     }
-    error = {"code": FAULT, "message": message, "data": {"antiphon": {"status": status, **told}}}
+    error = {"code": FAULT, "message": message, "data": {OURS: {"status": status, **told}}}
     return httpx2.Response(
-        status, headers=kept, json={"jsonrpc": "2.0", "id": None, "error": error}
+        status,
+        headers=kept,
+        json={"jsonrpc": "2.0", "id": None, "error": error},
+        extensions={_WHY: message},
     )
+
+
+class Posting(httpx2.AsyncClient):
+    """A client of HTTP+SSE, where answers come by another way: who cannot be told a message is
+    left, since the SDK tells it nothing more then, and waits.
+
+    Args:
+        left: Told why.
+    """
+
+    def __init__(self, *, left: Callable[[str], None], **options: Any) -> None:
+        super().__init__(**options)
+        self._left = left
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        """Send one, by whichever way the credentials want it."""
+        if request.method != "POST":
+            return await super().send(request, **options)
+        try:
+            answer = await super().send(request, **options)
+        except Exception as error:
+            self._left(f"a message could not be sent: {type(error).__name__}")
+            raise
+        if not answer.is_success and answer.status_code not in _ELSEWHERE:
+            self._left(answer.extensions.get(_WHY, f"it answered with HTTP {answer.status_code}"))
+        return answer
 
 
 def http_client(
@@ -248,7 +230,12 @@ def http_client(
     headers: Mapping[str, str],
     private: bool,
     auth: httpx2.Auth | None,
+    silence: float,
+    event: int,
+    left: Callable[[str], None],
+    near: Sequence[str] = (),
     inner: httpx2.AsyncBaseTransport | None = None,
+    posting: bool = False,
 ) -> httpx2.AsyncClient:
     """A client for one server.
 
@@ -257,14 +244,21 @@ def http_client(
         headers: Of every request; credentials among them.
         private: Whether it may be in a private network.
         auth: For OAuth.
+        silence: Seconds that it may say nothing.
+        event: Bytes that an event of a stream may have.
+        left: Told why nothing more is read from it.
+        near: Origins of a private network to which OAuth may lead, beside the server's own.
         inner: What sends, instead of the network (tests).
+        posting: Whether answers come by another way than messages go (HTTP+SSE).
     """
     given = {"accept-encoding": "identity", **headers}
     if url.userinfo:
-        user, _, password = url.userinfo.decode().partition(":")
-        auth = auth or httpx2.BasicAuth(user, password)
-    sends = inner or (httpx2.AsyncHTTPTransport(verify=_certificates()) if private else Public())
-    timeout = httpx2.Timeout(30.0, read=300.0)
-    return httpx2.AsyncClient(
-        transport=Guard(sends, url), headers=given, timeout=timeout, auth=auth, trust_env=False
+        auth = auth or httpx2.BasicAuth(url.username, url.password)
+    sends = inner or (Near([url, *map(httpx2.URL, near)]) if private else Public())
+    return (partial(Posting, left=left) if posting else httpx2.AsyncClient)(
+        transport=Guard(sends, url, left=left, event=event),
+        headers=given,
+        timeout=httpx2.Timeout(30.0, read=silence),
+        auth=auth,
+        trust_env=False,
     )

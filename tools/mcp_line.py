@@ -20,7 +20,8 @@ from weakref import WeakSet
 
 import anyio
 
-from .mcp_way import Traffic, Watch, Way, leaf, status_of, told_of
+from .mcp_traffic import Traffic, Watch
+from .mcp_way import Way, guard_said, leaf, status_of
 
 if TYPE_CHECKING:
     from mcp.client import Client
@@ -29,6 +30,9 @@ log: logging.Logger = logging.getLogger("antiphon.tools.mcp")
 
 MOST: Final = 256
 """Sessions that may be open at the same time."""
+
+SHARE: Final = 64
+"""Sessions that one principal may have open."""
 
 LISTEN_SECONDS: Final = 2.0
 """How long a server may take to say that it will tell of its changes; after that it still may."""
@@ -57,9 +61,11 @@ class Line:
         changes: How often the server said that its tools are others now.
         listed: Digests of what was listed since then, by the digest of the definition.
         why: What the server did that it was left for, if so.
+        owner: Whose it is, where it is one principal's.
     """
 
-    def __init__(self, way: Way, *, connect: float, idle: float) -> None:
+    def __init__(self, way: Way, *, connect: float, idle: float, owner: str | None = None) -> None:
+        self.owner: str | None = owner
         self.changes: int = 0
         self.listed: dict[str, str] = {}
         self.why: str | None = None
@@ -97,8 +103,13 @@ class Line:
         if self._client is None:
             raise self._fault
         if self._traffic is not None:
-            self._traffic.unasked = 0
+            self._traffic.asked()
         return self._client
+
+    def wanted(self) -> None:
+        """It told us of the progress that a request asks for."""
+        if self._traffic is not None:
+            self._traffic.wanted()
 
     def take(self) -> None:
         """One more uses it."""
@@ -210,7 +221,7 @@ class Line:
 
 def words(error: BaseException) -> str:
     """What went wrong with a session, without anything that may be a credential."""
-    if told_of(error):
+    if guard_said(error):
         return str(getattr(error, "message", "it cannot be reached"))
     if isinstance(error, FileNotFoundError | PermissionError):
         return f"its program could not be started: {error.strerror}"
@@ -240,16 +251,23 @@ class Lines:
         return line if line is not None and line.alive else None
 
     @asynccontextmanager
-    async def taken(self, key: Hashable, way: Way) -> AsyncGenerator[Line, None]:
+    async def taken(
+        self, key: Hashable, way: Way, owner: str | None = None
+    ) -> AsyncGenerator[Line, None]:
         """A session, used until the block ends; opened if there is none.
+
+        Args:
+            key: What it leads to, and whose it is.
+            way: How to get there.
+            owner: The principal that it is counted for.
 
         Raises:
             Unreachable: Too many are open.
         """
         line = self.peek(key)
         if line is None:
-            self._make_room()
-            line = Line(way, connect=self._connect, idle=self._idle)
+            self._make_room(owner)
+            line = Line(way, connect=self._connect, idle=self._idle, owner=owner)
             self._all.add(line)
         self._open.pop(key, None)
         self._open[key] = line  # the last one used stands last
@@ -265,14 +283,17 @@ class Lines:
         if self._open.get(key) is line:
             del self._open[key]
 
-    def _make_room(self) -> None:
+    def _make_room(self, owner: str | None) -> None:
         for key in [key for key, line in self._open.items() if not line.alive]:
             del self._open[key]
-        if len(self._open) < MOST:
+        own = [key for key, line in self._open.items() if owner and line.owner == owner]
+        crowd = own if len(own) >= SHARE else list(self._open)
+        if crowd is not own and len(crowd) < MOST:
             return
-        unused = next((key for key, line in self._open.items() if line.idle), None)
+        unused = next((key for key in crowd if self._open[key].idle), None)
         if unused is None:
-            raise Unreachable(f"{MOST} MCP servers are in use here already: try again later")
+            whose = "of yours" if crowd is own else "here"
+            raise Unreachable(f"{len(crowd)} MCP servers {whose} are in use: try again later")
         self.drop(unused, self._open[unused])
 
     async def aclose(self) -> None:

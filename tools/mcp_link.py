@@ -20,7 +20,7 @@ from antiphon.items import Json
 from .mcp_line import Line, Lines, Unreachable, words
 from .mcp_listing import pages
 from .mcp_plain import Plain
-from .mcp_way import Way, status_of, told_of
+from .mcp_way import Way, guard_said, status_of
 
 if TYPE_CHECKING:
     from mcp.client import Client
@@ -33,6 +33,10 @@ _T = TypeVar("_T")
 
 ERROR_LIMIT: Final = 2_000
 """Characters of a server's error that are kept."""
+
+
+_ENDS: Final = ("Connection closed", "SSE stream")
+"""What the SDK says when nothing more comes; servers use its code for errors of their own."""
 
 
 class Trouble(Exception):
@@ -64,6 +68,7 @@ class Link:
         way: How to get there.
         timeout: Seconds that a request may take, connecting included.
         plain: Makes its words harmless.
+        owner: The principal that its sessions are counted for, where they are one's own.
     """
 
     lines: Lines
@@ -71,6 +76,7 @@ class Link:
     way: Way
     timeout: float
     plain: Plain
+    owner: str | None = None
 
     def current(self) -> Line | None:
         """The open session, if there is one."""
@@ -85,7 +91,7 @@ class Link:
         return await self._asked("list", pages)
 
     async def call(
-        self, name: str, arguments: dict[str, Any], progress: "ProgressFnT"
+        self, name: str, arguments: dict[str, Any], tell: "ProgressFnT"
     ) -> "CallToolResult":
         """Call a tool.
 
@@ -93,8 +99,14 @@ class Link:
             Trouble: It did not answer, or not as the protocol wants it.
         """
 
+        async def heard(progress: float, total: float | None, message: str | None) -> None:
+            line = self.current()
+            if line is not None:
+                line.wanted()
+            await tell(progress, total, message)
+
         async def ask(client: "Client") -> "CallToolResult":
-            return await _called(client, name, arguments, progress)
+            return await _called(client, name, arguments, heard)
 
         return await self._asked("call", ask)
 
@@ -110,7 +122,7 @@ class Link:
             try:
                 return await self._once(line, ask)
             except MCPError as error:
-                if told_of(error).get("known") is not False:  # a session that it has forgotten
+                if guard_said(error).get("known") is not False:  # a session that it has forgotten
                     raise self._refused(line, error) from error
                 self.lines.drop(self.key, line)
         async with self._line() as line:
@@ -122,7 +134,7 @@ class Link:
     @asynccontextmanager
     async def _line(self) -> AsyncGenerator[Line, None]:
         try:
-            async with self.lines.taken(self.key, self.way) as line:
+            async with self.lines.taken(self.key, self.way, self.owner) as line:
                 yield line
         except Unreachable as error:
             raise self._trouble(error.status, f"no session: {error.why}") from error
@@ -145,12 +157,12 @@ class Link:
     def _refused(self, line: Line, error: Any) -> Trouble:
         from mcp_types import CONNECTION_CLOSED
 
-        told_us = told_of(error)
         status = status_of(error)
-        if error.code == CONNECTION_CLOSED and not told_us:
+        ended = line.why is not None or error.message.startswith(_ENDS)
+        if error.code == CONNECTION_CLOSED and ended and not guard_said(error):
             self.lines.drop(self.key, line)
-            ended = "the server hung up" if line.why is None else f"the server was left: {line.why}"
-            return self._trouble(None, f"{ended}: nobody knows whether the call ran")
+            how = "the server hung up" if line.why is None else f"the server was left: {line.why}"
+            return self._trouble(None, f"{how}: nobody knows whether the call ran")
         said = self.plain.text(words(error), ERROR_LIMIT)
         if status is not None:
             return self._trouble(status, said)

@@ -8,8 +8,10 @@ Above: `mcp_source`. Below: `mcp_plain`, `mcp_policy`.
 """
 
 import hashlib
+import hmac
 import json
 import re
+import secrets
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +26,8 @@ from .mcp_policy import Policy
 if TYPE_CHECKING:
     from mcp.client import Client
     from mcp_types import Tool
+
+    from .mcp_way import Way
 
 TOOLS_LIMIT: Final = 512
 """Tools of one server that a model may be shown."""
@@ -44,13 +48,27 @@ WORDS_LIMIT: Final = 8_192
 """Characters of a description that a model reads."""
 
 _MARK: Final = 16
+_KEY: Final = secrets.token_bytes(32)
 _ID: Final = re.compile(r"_[0-9a-f]{48}([0-9a-f]{16})")
 
 
 def digest(*told: Any) -> str:
     """Sixteen hexadecimal digits that stand for some JSON."""
-    ordered = json.dumps(from_json(to_json(list(told))), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(ordered.encode()).hexdigest()[:_MARK]
+    return hashlib.sha256(_ordered(told)).hexdigest()[:_MARK]
+
+
+def definition_mark(way: "Way", label: str, *filters: object) -> str:
+    """What stands for a definition: another way there is another definition, be it another key
+    alone. Of what is not to be known the digest is keyed, for nobody to try values by it; a new
+    process has a new key, and asks such a server once more.
+    """
+    hidden = way.hidden and hmac.digest(_KEY, _ordered(way.hidden), "sha256").hex()
+    return digest(list(way.place), hidden, label, *filters)
+
+
+def _ordered(told: Sequence[Any]) -> bytes:
+    found = from_json(to_json(list(told)))
+    return json.dumps(found, sort_keys=True, separators=(",", ":")).encode()
 
 
 def digest_of(tool: McpTool) -> str:
@@ -124,7 +142,7 @@ def allowed(tools: "Iterable[Tool]", policy: Policy, plain: Plain) -> list[McpTo
 
 def _made(tool: "Tool", plain: Plain) -> McpTool | None:
     """One tool; None for one that no model could call."""
-    name = plain.whole(tool.name)
+    name = plain.name(tool.name)
     if name != tool.name or not 0 < len(name) <= 256:
         return None
     hints = tool.annotations

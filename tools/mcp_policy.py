@@ -65,6 +65,12 @@ class Policy:
         """Whether a tool may be called at all."""
         return self.allowed is None or self.allowed.takes(tool)
 
+    @property
+    def believes(self) -> bool:
+        """Whether it goes by what the server says of its tools, and not by their names alone."""
+        filters = (self.allowed or Filter(), self.always, self.never)
+        return any(each.read_only is not None for each in filters)
+
     def asks(self, tool: McpTool) -> bool:
         """Whether its calls wait for a person."""
         if self.always.takes(tool):

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from .mcp_secrets import plain_in, secrets_in
 from .mcp_stdio import POKE, piped
-from .mcp_way import KEY, Traffic, Watch, carried, leaf
+from .mcp_traffic import Traffic, Watch
+from .mcp_way import carried, leaf
 
 if TYPE_CHECKING:
     from mcp.client import Client
@@ -29,6 +31,7 @@ class Program:
         env: Variables beside the few that are harmless (PATH, HOME ...).
         cwd: Where it runs.
         roots: URIs of the folders that it is told to keep to, if it asks.
+        named: Variables that are secrets beside those that are called so.
         old: Not empty once it was found to end when it is asked what was not known before 2026.
     """
 
@@ -37,17 +40,24 @@ class Program:
     env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     cwd: str | None = None
     roots: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
     old: list[bool] = field(default_factory=list[bool], repr=False, compare=False)
 
     @property
     def secrets(self) -> Sequence[str]:
-        """The values of its own variables: keys are given so."""
-        return [value for value in self.env.values() if len(value) >= KEY]
+        """Those of its own variables that `mcp_secrets` takes for keys."""
+        return [each for each in dict.fromkeys(secrets_in(self.env.items(), self.named)) if each]
 
     @property
     def place(self) -> Sequence[str]:
-        """The command line."""
-        return [self.command, *self.args]
+        """The command line, its folders, and those of its variables that are no secrets."""
+        told = plain_in(self.env.items(), self.named)
+        return [self.command, *self.args, self.cwd or "", *self.roots, *told]
+
+    @property
+    def hidden(self) -> Sequence[object]:
+        """All of its variables."""
+        return [sorted(self.env.items())] if self.env else []
 
     @property
     def slow(self) -> bool:

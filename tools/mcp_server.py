@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, urlsplit
 
 from antiphon.errors import ConfigurationError, RequestError
 from antiphon.items import BUILT_IN, McpServerTool, ToolDefinition
@@ -16,9 +17,10 @@ from antiphon.items import BUILT_IN, McpServerTool, ToolDefinition
 from .hosted import Offer, Scope
 from .mcp_line import Lines
 from .mcp_link import Link
-from .mcp_listing import digest
+from .mcp_listing import definition_mark
 from .mcp_plain import Plain
 from .mcp_policy import Approval, Names, policy_of
+from .mcp_secrets import check_named
 from .mcp_source import McpListing, Source
 
 if TYPE_CHECKING:
@@ -60,9 +62,7 @@ class MCPServer:
                 f"MCPServer: expected a label of 1 to 64 letters, digits, `_` or `-`, and not "
                 f"{BUILT_IN!r}, got {label!r}"
             )
-        for name, seconds in (("timeout", timeout), ("idle", idle)):
-            if not 0 < seconds < math.inf:
-                raise ConfigurationError(f"{name}: expected seconds above 0, got {seconds}")
+        check_seconds(timeout=timeout, idle=idle)
         self.label = label
         try:
             self._policy = policy_of(allowed_tools, require_approval)
@@ -83,6 +83,7 @@ class MCPServer:
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
         roots: Sequence[str | PathLike[str]] = (),
+        secrets: Sequence[str] = (),
         allowed_tools: Names | None = None,
         require_approval: Approval = "never",
         timeout: float = CALL_SECONDS,
@@ -98,6 +99,8 @@ class MCPServer:
             cwd: Where it runs.
             roots: Folders that it is told to keep to, if it asks (the protocol's roots). It is
                 told, and not held to them.
+            secrets: Which variables are never shown when the program gives them back, beside those
+                that are called a key, token, password or the like.
             allowed_tools: Names, or `{"tool_names": [...], "read_only": True}`; all by default.
             require_approval: `never`, `always`, or filters: `{"never": {"read_only": True}}`.
             timeout: Seconds that a listing or a call may take.
@@ -108,7 +111,8 @@ class MCPServer:
         """
         from .mcp_program import Program
 
-        way = Program(command, args, dict(env or {}), cwd, _uris(roots))
+        named = check_named(secrets, env or {})
+        way = Program(command, args, dict(env or {}), cwd, _uris(roots), named)
         return cls(
             label,
             way,
@@ -127,7 +131,9 @@ class MCPServer:
         authorization: str | None = None,
         headers: Mapping[str, str] | None = None,
         auth: "httpx2.Auth | None" = None,
+        auth_origins: Sequence[str] = (),
         roots: Sequence[str | PathLike[str]] = (),
+        secrets: Sequence[str] = (),
         allowed_tools: Names | None = None,
         require_approval: Approval = "never",
         timeout: float = CALL_SECONDS,
@@ -143,7 +149,10 @@ class MCPServer:
             headers: Further headers of every request.
             auth: OAuth, as the SDK has it: `mcp.client.auth.OAuthClientProvider(...)`. Whoever
                 has to log in has `timeout` seconds for it.
+            auth_origins: Origins in a private network (`https://login.corp:8443`) to which OAuth
+                may lead, beside the server's own; to public ones it may without a word.
             roots: As for `stdio`.
+            secrets: As for `stdio`: names of headers, and of fields of the URL's query.
             allowed_tools: As for `stdio`.
             require_approval: As for `stdio`.
             timeout: Seconds that a listing or a call may take.
@@ -155,7 +164,16 @@ class MCPServer:
         from .mcp_way import Address
 
         known = sent(authorization, headers)
-        way = Address(url, known, private=True, auth=auth, roots=_uris(roots))
+        way = Address(
+            url,
+            known,
+            private=True,
+            auth=auth,
+            roots=_uris(roots),
+            named=check_named(secrets, [*known, *dict(parse_qsl(urlsplit(url).query))]),
+            silence=timeout + idle,
+            near=_origins(auth_origins),
+        )
         return cls(
             label,
             way,
@@ -187,8 +205,14 @@ class MCPServer:
         Raises:
             ConfigurationError: The label, a filter or a number is not what it should be.
         """
+        from mcp.server import MCPServer as Theirs, Server  # whoever has one has imported this
+
         from .mcp_way import InProcess
 
+        if not isinstance(server, Theirs | Server):
+            raise ConfigurationError(
+                f"MCPServer.in_process: expected a server of the mcp SDK, got {server!r:.200}"
+            )
         return cls(
             label,
             InProcess(server),
@@ -247,9 +271,18 @@ class MCPServer:
         asked = policy_of(definition.allowed_tools, definition.require_approval)
         label = definition.server_label
         about = definition.server_description
-        filters = (self._allowed, definition.allowed_tools)
-        mark = digest(list(self._way.place), label, *filters)
-        return McpListing(Source(label, self._link(), (asked, self._policy), mark, about), scope)
+        mark = definition_mark(self._way, label, self._allowed, definition.allowed_tools)
+        place = [*self._way.place, self.label, definition.connector_id or ""]
+        source = Source(
+            label,
+            self._link(),
+            (asked, self._policy),
+            mark,
+            place,
+            about,
+            guarded=self._policy.believes,
+        )
+        return McpListing(source, scope)
 
     def _link(self) -> Link:
         plain = Plain(tuple(self._way.secrets), self._way.tokens)
@@ -268,6 +301,31 @@ class MCPServer:
 
 def _uris(folders: Sequence[str | PathLike[str]]) -> tuple[str, ...]:
     return tuple(Path(folder).resolve().as_uri() for folder in folders)
+
+
+def _origins(urls: Sequence[str]) -> tuple[str, ...]:
+    for url in urls:
+        parts = urlsplit(url)
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.path not in ("", "/")
+        ):
+            raise ConfigurationError(
+                f"auth_origins: expected origins such as 'https://login.corp:8443', got {url!r}"
+            )
+    return tuple(urls)
+
+
+def check_seconds(**given: float) -> None:
+    """Whether these can be waited for.
+
+    Raises:
+        ConfigurationError: One cannot.
+    """
+    for name, seconds in given.items():
+        if not 0 < seconds < math.inf:
+            raise ConfigurationError(f"{name}: expected seconds above 0, got {seconds}")
 
 
 def sent(authorization: str | None, headers: Mapping[str, str] | None) -> dict[str, str]:

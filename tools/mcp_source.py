@@ -32,6 +32,9 @@ from .text import bounded
 
 _ABOUT_LIMIT: Final = 300
 
+LISTED: Final = 64
+"""Definitions of one server whose last listing is remembered."""
+
 RELISTINGS: Final = 8
 """How often a server is asked again in one run, since it said that its tools are others."""
 
@@ -45,14 +48,19 @@ class Source:
         link: Asks it.
         policies: What may be called, and what waits; all of them hold.
         mark: A digest of the definition, so that its listings are known again.
+        place: Where the server is, and by whose leave: what an approval is good for.
         about: What the request says of it, for the model.
+        guarded: Whether somebody else than the client goes by what the server says of its tools:
+            a listing of the input counts only where it is what the server said itself.
     """
 
     label: str
     link: Link
     policies: tuple[Policy, ...]
     mark: str
+    place: Sequence[str]
     about: str | None = None
+    guarded: bool = False
 
     def kept(self, tools: Sequence[McpTool]) -> list[McpTool]:
         """The tools that may be called."""
@@ -72,8 +80,21 @@ class Source:
         line = self.link.current()
         seen = before if before.line is line else Seen(line)
         if line is not None and line.changes == seen.changes:
-            line.listed[self.mark] = digest(*(digest_of(tool) for tool in kept))
+            self._remember(line, kept)
         return kept, seen
+
+    def stamp(self, tool: McpTool) -> str:
+        """What an approval of a call is good for: this tool, at this server."""
+        return digest(list(self.place), digest_of(tool))
+
+    def _remember(self, line: Line, kept: Sequence[McpTool]) -> None:
+        """What is looked at by `still`, and no more."""
+        if not self.guarded and line.changes == 0:
+            return
+        line.listed.pop(self.mark, None)
+        if len(line.listed) >= LISTED:
+            del line.listed[next(iter(line.listed))]
+        line.listed[self.mark] = _content(kept)
 
     def seen(self) -> "Seen":
         """What the server has said of changes by now."""
@@ -81,12 +102,17 @@ class Source:
         return Seen(line, 0 if line is None else line.changes)
 
     def still(self, listing: McpListTools) -> bool:
-        """Whether a listing is as good as a new one: the server has not said otherwise since."""
+        """Whether a listing is as good as a new one: the server has not said otherwise since; and
+        where it is guarded, has said just this in the session that there is.
+        """
         line = self.link.current()
-        if line is None or line.changes == 0:
+        if not self.guarded and (line is None or line.changes == 0):
             return True
-        now = digest(*(digest_of(tool) for tool in listing.tools))
-        return line.listed.get(self.mark) == now
+        return line is not None and line.listed.get(self.mark) == _content(listing.tools)
+
+
+def _content(tools: Sequence[McpTool]) -> str:
+    return digest(*(digest_of(tool) for tool in tools))
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,16 +294,16 @@ class McpOffer:
         return McpRun(self.source.label, self.tool, self.source.link, slot)
 
     def ask(self, arguments: str, ids: Ids) -> McpApprovalRequest:
-        """The request for one call. Its id ends with a digest of what would be called."""
+        """The request for one call. Its id ends with a digest of what would be called, where."""
         return McpApprovalRequest(
-            id=ids.item("mcp_approval_request") + digest_of(self.tool),
+            id=ids.item("mcp_approval_request") + self.source.stamp(self.tool),
             server_label=self.source.label,
             name=self.tool.name,
             arguments=arguments,
         )
 
     async def stands(self, request: Asked) -> bool:
-        """Whether the server's tool is still the one that a request was about.
+        """Whether the tool is still the one that a request was about, at the same server.
 
         Raises:
             ToolFailed: Nobody can say.
@@ -289,7 +315,6 @@ class McpOffer:
                 f"what was approved could not be looked at again: {trouble.why}"
             ) from None
         now = next((tool for tool in found if tool.name == self.tool.name), None)
-        seen = None if now is None else digest_of(now)
-        if seen != digest_of(self.tool):
+        if now is None or digest_of(now) != digest_of(self.tool):
             self.doubt()
-        return seen is not None and seen == mark_of(request.id)
+        return now is not None and self.source.stamp(now) == mark_of(request.id)

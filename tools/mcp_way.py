@@ -6,53 +6,37 @@ bound to the task that entered them. `mcp` is imported when a way is gone, not b
 Above: `mcp_line`. Below: the official `mcp` SDK, which speaks every revision of the protocol.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
-from antiphon.errors import ConfigurationError
-
-from .mcp_stdio import TooMuch
+from .mcp_secrets import basic, passwords, plain_in, secrets_in, tokens_of
+from .mcp_traffic import Traffic, Watch, Watched
 
 if TYPE_CHECKING:
     import httpx2
     from mcp.client import Client
-    from mcp.client.session import IncomingMessage
+
+log: logging.Logger = logging.getLogger("antiphon.tools.mcp")
 
 EVENT_LIMIT: Final = 16 * 1024 * 1024
 """Bytes of one event of a stream: one result."""
 
-FLOOD: Final = 20_000
-"""Messages that a server may send between two requests of ours; it is left when it sends more."""
+OLD_EVENT_LIMIT: Final = 1024 * 1024
+"""The same over HTTP+SSE, as the SDK has it."""
 
 FAULT: Final = -32000
 """JSON-RPC's code of what went wrong below JSON-RPC."""
 
-KEY: Final = 16
-"""Characters from which on a value is taken for a key."""
+OURS: Final = f"antiphon-{token_hex(16)}"
+"""Under which such an error has what is known of it. No server can know it, and say so itself."""
 
 _OLD: Final = frozenset({400, 404, 405, 406, 410, 415, 501})
 """What a server of the first revision (two endpoints, HTTP+SSE) answers to a POST."""
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Who is told of a session.
-
-    Attributes:
-        ended: The server hung up; or was left, which the words say.
-        changed: It says that its tools are others now.
-    """
-
-    ended: Callable[[str | None], None]
-    changed: Callable[[], None]
-
-    async def heard(self, message: "IncomingMessage") -> None:
-        """A notification of the server's."""
-        if getattr(message, "method", None) == "notifications/tools/list_changed":
-            self.changed()
 
 
 class Way(Protocol):
@@ -69,6 +53,11 @@ class Way(Protocol):
         ...
 
     @property
+    def hidden(self) -> Sequence[object]:
+        """What else makes it another way; nothing of it is ever seen."""
+        ...
+
+    @property
     def slow(self) -> bool:
         """Whether a person may have to do something before there is a connection."""
         ...
@@ -80,75 +69,6 @@ class Way(Protocol):
     async def enter(self, stack: AsyncExitStack, watch: Watch) -> "tuple[Client, Traffic | None]":
         """A connected client, which is left when the stack is closed, in this same task."""
         ...
-
-
-class Traffic:
-    """The messages that come from a server, as its session reads them: counted, and their end told.
-
-    Attributes:
-        unasked: How many came since our last request.
-        over: Whether the server hung up.
-    """
-
-    def __init__(self, ended: Callable[[str | None], None]) -> None:
-        self.unasked: int = 0
-        self.over: bool = False
-        self.messages: Any = None
-        self._ended = ended
-
-    @property
-    def last_context(self) -> Any:
-        """Which the SDK looks for on what it reads from."""
-        return getattr(self.messages, "last_context", None)
-
-    def __aiter__(self) -> "Traffic":
-        return self
-
-    async def __anext__(self) -> Any:
-        self.unasked += 1
-        try:
-            if self.unasked > FLOOD:
-                raise TooMuch(f"it sent {FLOOD} messages that nobody asked for")
-            return await self.messages.__anext__()
-        except TooMuch as error:
-            self._end(str(error))
-            raise StopAsyncIteration from None
-        except BaseException:
-            self._end(None)
-            raise
-
-    def _end(self, why: str | None) -> None:
-        self.over = True
-        self._ended(why)
-
-    async def receive(self) -> Any:
-        """The next one."""
-        return await self.messages.receive()
-
-    async def aclose(self) -> None:
-        """Read no more."""
-        await self.messages.aclose()
-
-    async def __aenter__(self) -> "Traffic":
-        return self
-
-    async def __aexit__(self, *how: object) -> None:
-        await self.aclose()
-
-
-class _Watched:
-    """A transport of the SDK's whose messages pass through `Traffic`."""
-
-    def __init__(self, transport: AbstractAsyncContextManager[Any], traffic: Traffic) -> None:
-        self._transport = transport
-        self._traffic = traffic
-
-    async def __aenter__(self) -> Any:
-        self._traffic.messages, writing = await self._transport.__aenter__()
-        return self._traffic, writing
-
-    async def __aexit__(self, *how: Any) -> Any:
-        return await self._transport.__aexit__(*how)
 
 
 async def _speak(
@@ -178,11 +98,16 @@ async def _speak(
 
 
 async def carried(
-    stack: AsyncExitStack, transport: Any, watch: Watch, **options: Any
+    stack: AsyncExitStack,
+    transport: Any,
+    watch: Watch,
+    *,
+    traffic: Traffic | None = None,
+    **options: Any,
 ) -> "tuple[Client, Traffic]":
     """A session over a transport of the SDK's; `mode` and `roots` as for `_speak`."""
-    traffic = Traffic(watch.ended)
-    return await _speak(stack, _Watched(transport, traffic), watch, **options), traffic
+    traffic = traffic or Traffic(watch.ended)
+    return await _speak(stack, Watched(transport, traffic), watch, **options), traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +121,9 @@ class Address:
         auth: For OAuth (`mcp.client.auth.OAuthClientProvider`).
         inner: What sends, instead of the network.
         roots: As for `Program`.
+        named: Headers and fields of the query that are secrets beside those that are called so.
+        silence: Seconds that the server may say nothing while it is waited for.
+        near: Origins in a private network to which OAuth may lead, beside the server's own.
     """
 
     url: str = field(repr=False)
@@ -204,20 +132,24 @@ class Address:
     auth: "httpx2.Auth | None" = field(default=None, repr=False)
     inner: "Callable[[], httpx2.AsyncBaseTransport] | None" = field(default=None, repr=False)
     roots: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+    silence: float = 300.0
+    near: tuple[str, ...] = ()
 
     @property
     def secrets(self) -> Sequence[str]:
-        """The token and the password; of other headers and the URL's query what is long enough
-        to be a key, and no word that a server may say by itself.
+        """The token and the password, in each form that a server may give back; of other headers
+        and the URL's query what `mcp_secrets` takes for keys.
         """
         import httpx2
 
         url = httpx2.URL(self.url)
+        sent = [*self.headers.items(), *url.params.multi_items()]
         token = self.headers.get("authorization", "")
-        found = [token, token.split(" ")[-1], url.userinfo.decode().partition(":")[2]]
-        others = [value for name, value in self.headers.items() if name != "authorization"]
-        others += [value for _, value in url.params.multi_items()]
-        return [each for each in (*found, *(one for one in others if len(one) >= KEY)) if each]
+        found = [*tokens_of(token), *passwords(self.url), *secrets_in(sent, self.named)]
+        if url.username and not url.password:  # some take a token for a user
+            found += [url.username, basic(url.username, "")]
+        return [each for each in dict.fromkeys(found) if each]
 
     @property
     def slow(self) -> bool:
@@ -236,16 +168,25 @@ class Address:
 
     @property
     def place(self) -> Sequence[str]:
-        """Scheme, host, port and path."""
+        """Scheme, host, port and path; its folders; what of its query and headers is no secret."""
         import httpx2
 
         url = httpx2.URL(self.url)
-        return [url.scheme, url.host, str(url.port), url.path]
+        sent = plain_in([*self.headers.items(), *url.params.multi_items()], self.named)
+        return [url.scheme, url.host, str(url.port), url.path, *self.roots, *sent]
+
+    @property
+    def hidden(self) -> Sequence[object]:
+        """Whose it is, its query and its headers."""
+        import httpx2
+
+        url = httpx2.URL(self.url)
+        told = [url.userinfo.decode(), url.query.decode(), sorted(self.headers.items())]
+        return told if any(told) else []
 
     async def enter(self, stack: AsyncExitStack, watch: Watch) -> "tuple[Client, Traffic]":
         """Connect."""
         import httpx2
-        from mcp.client.sse import sse_client
         from mcp.client.streamable_http import streamable_http_client
 
         from .mcp_http import http_client
@@ -258,31 +199,49 @@ class Address:
             headers=self.headers,
             private=self.private,
             auth=self.auth,
+            silence=self.silence,
+            near=self.near,
         )
+        traffic = Traffic(watch.ended)
         try:
             async with AsyncExitStack() as trying:
                 http = await trying.enter_async_context(
-                    made(inner=self.inner() if self.inner else None)
+                    made(event=EVENT_LIMIT, left=traffic.leave, inner=self._network())
                 )
                 stream = streamable_http_client(
                     bare, http_client=http, max_sse_event_size=EVENT_LIMIT
                 )
-                client, traffic = await carried(trying, stream, watch, roots=self.roots)
+                found = await carried(trying, stream, watch, traffic=traffic, roots=self.roots)
                 stack.push_async_exit(trying.pop_all())
-                return client, traffic
+                return found
         except Exception as error:  # which left through task groups, and is in groups itself
             if status_of(leaf(error)) not in _OLD:
                 raise
+        return await self._older(stack, bare, watch, made)
+
+    async def _older(
+        self, stack: AsyncExitStack, bare: str, watch: Watch, made: "partial[httpx2.AsyncClient]"
+    ) -> "tuple[Client, Traffic]":
+        """Connect by HTTP+SSE."""
+        import httpx2
+        from mcp.client.sse import sse_client
+
+        traffic = Traffic(watch.ended)
 
         def factory(
             headers: dict[str, str] | None = None,
             timeout: httpx2.Timeout | None = None,
             auth: httpx2.Auth | None = None,
         ) -> httpx2.AsyncClient:
-            return made(inner=self.inner() if self.inner else None)
+            return made(
+                event=OLD_EVENT_LIMIT, left=traffic.leave, inner=self._network(), posting=True
+            )
 
         events = sse_client(bare, httpx_client_factory=factory)
-        return await carried(stack, events, watch, mode="legacy", roots=self.roots)
+        return await carried(stack, events, watch, traffic=traffic, mode="legacy", roots=self.roots)
+
+    def _network(self) -> "httpx2.AsyncBaseTransport | None":
+        return self.inner() if self.inner else None
 
 
 def leaf(error: BaseException) -> BaseException:
@@ -294,17 +253,16 @@ def leaf(error: BaseException) -> BaseException:
 
 def status_of(error: Any) -> int | None:
     """The HTTP status behind an error of the SDK's, where there is one."""
-    told = told_of(error)
-    status = told.get("status")
+    status = guard_said(error).get("status")
     return status if isinstance(status, int) else None
 
 
-def told_of(error: Any) -> Mapping[str, Any]:
-    """What `mcp_http.fault` said of an error of the SDK's."""
+def guard_said(error: Any) -> Mapping[str, Any]:
+    """What `mcp_http.fault` said of an error of the SDK's; nothing of what a server sent."""
     data: object = getattr(error, "data", None)
     if getattr(error, "code", None) != FAULT or not isinstance(data, dict):
         return {}
-    told: object = cast("dict[str, object]", data).get("antiphon")
+    told: object = cast("dict[str, object]", data).get(OURS)
     return cast("Mapping[str, Any]", told) if isinstance(told, dict) else {}
 
 
@@ -313,6 +271,7 @@ class InProcess:
     """A server object in this process (`mcp.server.MCPServer`, or the low-level `Server`)."""
 
     server: Any
+    which: str = field(default_factory=partial(token_hex, 16), repr=False, compare=False)
 
     @property
     def secrets(self) -> Sequence[str]:
@@ -325,6 +284,11 @@ class InProcess:
         return [str(getattr(self.server, "name", ""))]
 
     @property
+    def hidden(self) -> Sequence[object]:
+        """Which object it is: others may have the name, too."""
+        return [self.which]
+
+    @property
     def slow(self) -> bool:
         """It is not."""
         return False
@@ -334,10 +298,11 @@ class InProcess:
         return ()
 
     async def enter(self, stack: AsyncExitStack, watch: Watch) -> "tuple[Client, None]":
-        """Begin its lifespan."""
+        """Begin its lifespan; what goes wrong in there is told to its owner, and nobody else."""
         try:
             return await _speak(stack, self.server, watch), None
-        except AttributeError as error:
-            raise ConfigurationError(
-                f"MCPServer.in_process: expected a server of the mcp SDK, got {self.server!r}"
-            ) from error
+        except Exception:
+            log.warning(
+                "the MCP server %s of this process did not begin", *self.place, exc_info=True
+            )
+            raise

@@ -101,8 +101,10 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:80]}..."
 
 
-def surprise(error: Exception, name: str) -> str:
-    """An exception that the tool did not mean for the model: its type and its first words."""
-    what = clean(str(error)).strip()
+def surprise(error: Exception, name: str, *, discreet: bool = False) -> str:
+    """An exception that the tool did not mean for the model: its type and its first words; of a
+    discreet one the type alone.
+    """
+    what = "" if discreet else clean(str(error)).strip()
     told = f": {bounded(what, MESSAGE_LIMIT)}" if what else ""
     return f"`{name}` failed: {type(error).__name__}{told}"

@@ -10,7 +10,10 @@ import math
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from pydantic import ValidationError
 
 from antiphon.errors import ToolDefinitionError
 from antiphon.items import FunctionCall, FunctionTool, Json
@@ -76,6 +79,11 @@ class Tool(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"Tool({self.name!r})"
+
+    def discreet(self) -> "Tool[P, R]":
+        """The same for strangers: of an exception that nobody was meant to read, the type alone."""
+        work = replace(self._work, discreet=True)
+        return Tool(work, self.function, parallel=self.parallel, gate=self.gate)
 
     def takes(self, arguments: str) -> bool:
         """Whether a call with this JSON text would run, and not fail for its arguments."""

@@ -1,13 +1,28 @@
 """Addresses on the network: whether a host, or what its name leads to, is a public place.
 
-Above: `web_search_page.py`, which looks at the address that it connects to. Source: IANA's
-registries of special-purpose addresses, as `ipaddress` knows them.
+Above: `web_search_page` and `mcp_http`, which look at the address that they connect to; providers,
+which look at the text of URLs. Source: IANA's registries of special-purpose addresses, as
+`ipaddress` knows them.
 """
 
 import ipaddress
 from typing import Final, TypeAlias
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_INSIDE: Final = tuple(
+    ipaddress.ip_network(each)
+    for each in (
+        "192.0.0.0/24",
+        "192.88.99.0/24",
+        "64:ff9b:1::/48",
+        "2001:db8::/32",
+        "3fff::/20",
+        "5f00::/16",
+        "fec0::/10",
+    )
+)
+"""What not every version of `ipaddress` knows: the protocol's own, local NAT64, examples, sites."""
 
 _HOLD_IPV4: Final = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b::/96"))
 
@@ -17,6 +32,8 @@ def is_public(address: str) -> bool:
     try:
         found = _within(ipaddress.ip_address(address.partition("%")[0]))
     except ValueError:
+        return False
+    if any(found in network for network in _INSIDE):
         return False
     return found.is_global and not found.is_multicast
 

@@ -29,6 +29,12 @@ def key() -> str:
 
 
 @server.tool()
+def variable(name: str) -> str:
+    """One of its variables."""
+    return os.environ.get(name, "nothing")
+
+
+@server.tool()
 async def wait(ctx: Context) -> str:
     """Begins, and never ends."""
     await ctx.report_progress(0, 1, "begun")

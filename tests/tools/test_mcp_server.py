@@ -1,9 +1,12 @@
 """`MCPServer`: an agent's own servers: programs, servers in this process, and their lives."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import anyio
 import pytest
+from mcp.server import MCPServer as Server
 
 from antiphon.agents import Agent
 from antiphon.errors import ConfigurationError
@@ -238,6 +241,28 @@ def test_a_server_is_used_from_one_event_loop_after_another() -> None:
 def test_a_label_that_cannot_be_one_is_refused(label: str) -> None:
     with pytest.raises(ConfigurationError, match="label"):
         MCPServer.stdio(label, "true")
+
+
+@pytest.mark.parametrize("server", [5, "http://desk.example", None])
+def test_what_is_no_server_is_refused_when_it_is_named(server: Any) -> None:
+    with pytest.raises(ConfigurationError, match="expected a server of the mcp SDK, got"):
+        MCPServer.in_process("desk", server)
+
+
+async def test_an_error_at_a_server_s_beginning_is_told_to_its_owner_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    @asynccontextmanager
+    async def life(_: Any) -> AsyncGenerator[None]:
+        raise AttributeError("no table orders")
+        yield
+
+    broken = Server("desk", lifespan=life)
+    async with MCPServer.in_process("desk", broken) as server:
+        listing = listing_of(end_of(await play("ok", tools=[server])).output)
+    assert listing.error == "no session: AttributeError"
+    assert "the MCP server desk of this process did not begin" in caplog.text
+    assert "AttributeError: no table orders" in caplog.text
 
 
 def test_filters_that_cannot_be_are_refused() -> None:

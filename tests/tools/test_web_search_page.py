@@ -95,6 +95,10 @@ async def test_a_page_that_is_made_to_be_slow_is_read_in_bounded_time(body: str)
         "::ffff:127.0.0.1",
         "64:ff9b::a00:1",
         "2002:7f00:1::",
+        "64:ff9b:1::7f00:1",
+        "fec0::1",
+        "3fff::1",
+        "192.0.0.8",
         "nonsense",
     ],
 )
