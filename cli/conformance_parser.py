@@ -5,9 +5,11 @@ Above: `parser`, `options`. Below: nothing. Not here: what it does, which is `co
 
 import argparse
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
+
+from .command import Command
 
 _EPILOG: Final = """\
 examples:
@@ -51,22 +53,6 @@ class ConformanceOptions:
     timeout: float = 60.0
     schema: str | None = None
     json: bool = False
-
-
-class Command(Protocol):
-    """Adds a command in the manner of all others."""
-
-    def __call__(
-        self,
-        commands: Any,
-        name: str,
-        *,
-        brief: str,
-        epilog: str,
-        make: Callable[[argparse.Namespace], ConformanceOptions],
-    ) -> argparse.ArgumentParser:
-        """The parser of the new command."""
-        ...
 
 
 def add_conformance(commands: Any, *, command: Command) -> None:

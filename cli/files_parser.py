@@ -6,9 +6,11 @@ Above: `parser`, `options`. Below: nothing. Not here: what they do, which is `fi
 import argparse
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol, TypeAlias, cast
+from typing import Final, Literal, TypeAlias, cast
+
+from .command import Command
 
 EPILOG: Final = """\
 examples:
@@ -107,22 +109,6 @@ class FilesOptions:
     yes: bool = False
     limit: int = 5
     json: bool = False
-
-
-class Command(Protocol):
-    """Adds a command in the manner of all others."""
-
-    def __call__(
-        self,
-        commands: Any,
-        name: str,
-        *,
-        brief: str,
-        epilog: str,
-        make: Callable[[argparse.Namespace], FilesOptions],
-    ) -> argparse.ArgumentParser:
-        """The parser of the new command."""
-        ...
 
 
 def add_files(parser: argparse.ArgumentParser, *, command: Command) -> None:

@@ -6,7 +6,9 @@ Above: `parser`, `options`. Not here: any import that takes time, and serving, w
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
+
+from .command import Command
 
 _EPILOG: Final = """\
 examples:
@@ -47,22 +49,6 @@ class McpOptions:
     keys: str | None = None
     drain: float = 30.0
     log: Literal["json", "text"] | None = None
-
-
-class Command(Protocol):
-    """Adds a command in the manner of all others."""
-
-    def __call__(
-        self,
-        commands: Any,
-        name: str,
-        *,
-        brief: str,
-        epilog: str,
-        make: Callable[[argparse.Namespace], McpOptions],
-    ) -> argparse.ArgumentParser:
-        """The parser of the new command."""
-        ...
 
 
 def add_mcp(commands: Any, *, command: Command, port: Callable[[str], int]) -> None:

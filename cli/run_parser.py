@@ -3,11 +3,10 @@
 Above: `parser`. Below: `options`. Not here: what they do.
 """
 
-import argparse
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from .options import Options, ReplayOptions, RunOptions, TraceOptions
+from .command import Command
+from .options import ReplayOptions, RunOptions, TraceOptions
 
 _RUN: Final = """\
 examples:
@@ -49,22 +48,6 @@ examples:
 
 prices: by the model's name, in money for a million tokens; `cached_input` may be given, too
 """
-
-
-class Command(Protocol):
-    """Adds a command in the manner of all others."""
-
-    def __call__(
-        self,
-        commands: Any,
-        name: str,
-        *,
-        brief: str,
-        epilog: str,
-        make: Callable[[argparse.Namespace], Options],
-    ) -> argparse.ArgumentParser:
-        """The parser of the new command."""
-        ...
 
 
 def add_runs(commands: Any, *, command: Command) -> None:

@@ -4,9 +4,9 @@ Above: `parser`. Below: `options`. Not here: what they do, which is `sandbox`.
 """
 
 import argparse
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Final
 
+from .command import Command
 from .options import SandboxOptions
 
 EPILOG: Final = """\
@@ -23,22 +23,6 @@ environment: DOCKER_HOST, DOCKER_CONTEXT; ANTIPHON_SANDBOX_BASE, an image to bui
 _CHECK: Final = """\
 exit code: 1 if anything got through, or could not be tried
 """
-
-
-class Command(Protocol):
-    """Adds a command in the manner of all others."""
-
-    def __call__(
-        self,
-        commands: Any,
-        name: str,
-        *,
-        brief: str,
-        epilog: str,
-        make: Callable[[argparse.Namespace], SandboxOptions],
-    ) -> argparse.ArgumentParser:
-        """The parser of the new command."""
-        ...
 
 
 def add_actions(parser: argparse.ArgumentParser, *, command: Command) -> None:
