@@ -5,19 +5,21 @@ Its model runs whatever it is told, and says what came.
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 from openai import AsyncOpenAI
 
 from antiphon.items import FunctionCallOutput, Message
 from antiphon.models import FunctionCall, ModelRequest, Speech, Text, model
 from antiphon.provider import DiskFiles, Provider
-from antiphon.sandboxes import Sandboxes
+from antiphon.sandboxes import LocalSandboxes, Sandboxes
 from antiphon.tools import CodeInterpreter
+from tests.sandboxes.docker_kit import docker as docker, docker_sandboxes
 
 from .keeping import KEYS
 from .serving import PATIENCE, serve
@@ -103,3 +105,17 @@ async def names(client: AsyncOpenAI, container_id: str) -> list[str]:
 async def content(client: AsyncOpenAI, container_id: str, file_id: str) -> bytes:
     answer = await client.containers.files.content.retrieve(file_id, container_id=container_id)
     return answer.content
+
+
+@pytest.fixture(params=["local", "docker"])
+def place(request: pytest.FixtureRequest) -> Sandboxes:
+    if request.param == "docker":
+        request.getfixturevalue("docker")
+        return docker_sandboxes()
+    return LocalSandboxes(grace=0.5)
+
+
+@pytest.fixture
+def harbour(tmp_path: Path, place: Sandboxes) -> Iterator[Harbour]:
+    with harbour_at(tmp_path, place) as made:
+        yield made

@@ -13,31 +13,28 @@ from openai.types.container_retrieve_response import ContainerRetrieveResponse
 from openai.types.containers.file_retrieve_response import FileRetrieveResponse
 
 from antiphon.provider import Provider
-from antiphon.sandboxes import LocalSandboxes, Sandboxes
+from antiphon.sandboxes import LocalSandboxes
 from antiphon.tools import CodeInterpreter, Shell
 from tests.sandboxes.docker_kit import boxes, docker as docker, docker_sandboxes, remove
 
-from .harbour import Clock, Harbour, content, harbour_at, names, run, runner, upload
+from .harbour import (
+    Clock,
+    Harbour,
+    content,
+    harbour as harbour,
+    harbour_at,
+    names,
+    place as place,
+    run,
+    runner,
+    upload,
+)
 from .keeping import KEYS
 from .serving import inside, serve
 
 pytestmark = pytest.mark.anyio
 
 HOUR = 3600.0
-
-
-@pytest.fixture(params=["local", "docker"])
-def place(request: pytest.FixtureRequest) -> Sandboxes:
-    if request.param == "docker":
-        request.getfixturevalue("docker")
-        return docker_sandboxes()
-    return LocalSandboxes(grace=0.5)
-
-
-@pytest.fixture
-def harbour(tmp_path: Path, place: Sandboxes) -> Iterator[Harbour]:
-    with harbour_at(tmp_path, place) as made:
-        yield made
 
 
 async def test_a_container_is_made_looked_at_and_deleted(harbour: Harbour) -> None:

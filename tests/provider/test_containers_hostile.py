@@ -4,7 +4,7 @@
 
 import io
 import zipfile
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +14,25 @@ import pytest
 from starlette.types import Message
 
 from antiphon.provider import DiskFiles, Provider
-from antiphon.sandboxes import LocalSandboxes, Sandboxes
-from tests.sandboxes.docker_kit import docker as docker, docker_sandboxes
+from antiphon.sandboxes import LocalSandboxes
+from tests.sandboxes.docker_kit import docker as docker
 
 from .filing import ALICE, FORM, Answer, ask, form, part, scope_of
-from .harbour import Harbour, content, harbour_at, names, provider_of, run, upload
+from .harbour import (
+    Harbour,
+    content,
+    harbour as harbour,
+    names,
+    place as place,
+    provider_of,
+    run,
+    upload,
+)
 from .serving import Exchange
 
 pytestmark = pytest.mark.anyio
 
 LIMIT = 64 * 1024 * 1024
-
-
-@pytest.fixture(params=["local", "docker"])
-def place(request: pytest.FixtureRequest) -> Sandboxes:
-    if request.param == "docker":
-        request.getfixturevalue("docker")
-        return docker_sandboxes()
-    return LocalSandboxes(grace=0.5)
-
-
-@pytest.fixture
-def harbour(tmp_path: Path, place: Sandboxes) -> Iterator[Harbour]:
-    with harbour_at(tmp_path, place) as made:
-        yield made
 
 
 @pytest.fixture
