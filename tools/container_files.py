@@ -214,7 +214,7 @@ class Shelf:
     )  # fmt: skip
 
     def __init__(self, container_id: str) -> None:
-        self.container_id = container_id
+        self.container_id: str = container_id
         self.held: dict[str, FileInfo] | None = None
         self.supplied: dict[str, object] = {}
         self.passed: int = 0

@@ -59,7 +59,7 @@ class Heard:
     """
 
     def __init__(self, pipe: ByteReceiveStream) -> None:
-        self.endless = False
+        self.endless: bool = False
         self._pipe = pipe
         self._lines: list[bytes] = []
         self._held = bytearray()
