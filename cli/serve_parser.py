@@ -38,8 +38,8 @@ def add_operations(parser: Arguments, upstream: Arguments) -> None:
     upstream.add_argument(
         "--store",
         metavar="URL",
-        help="where responses are kept (default: sqlite+aiosqlite:///antiphon.db; memory:// keeps "
-        "the newest until the server ends)",
+        help="where responses are kept: sqlite+aiosqlite:///PATH, postgresql://USER@HOST/NAME, or "
+        "memory:// (the newest, until the server ends); default: sqlite+aiosqlite:///antiphon.db",
     )
     upstream.add_argument(
         "--index",

@@ -1,7 +1,7 @@
 """A report as one request: search, compute, sum up with sources, draft a mail that waits for you.
 
 python examples/report_workflow.py                 a script plays the models; --yes asks nobody
-python examples/report_workflow.py --model ollama:qwen3
+python examples/report_workflow.py --model ollama:qwen3     after `antiphon sandbox build`
 
 The `openai` client sends it to a Provider on this machine, and watches; your yes is a second one.
 """

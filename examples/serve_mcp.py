@@ -1,7 +1,7 @@
 """An agent as an MCP server: a host calls it, and its person approves what the agent would do.
 
 python examples/serve_mcp.py                    host and server in one process; you approve
-antiphon mcp serve_mcp:clerk                    the server alone, for any host that starts programs
+antiphon mcp serve_mcp:clerk                    the server alone, from this folder, for a host
 """
 
 import asyncio

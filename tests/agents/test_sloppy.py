@@ -207,8 +207,8 @@ def test_an_agent_that_needs_a_client_is_no_tool() -> None:
 @pytest.mark.parametrize(
     ("allowed", "param"),
     [
-        ({"tool_names": 5}, "tools[0].allowed_tools"),
-        ({"tool_names": "note"}, "tools[0].allowed_tools"),
+        ({"tool_names": 5}, "tools[0].allowed_tools.tool_names"),
+        ({"tool_names": "note"}, "tools[0].allowed_tools.tool_names"),
         ({"read_only": True}, "tools[0].allowed_tools.read_only"),
     ],
 )

@@ -127,7 +127,7 @@ FATES: list[Row] = [
     part(
         "input_file.file_data",
         {"type": "input_file", "filename": "a.pdf", "file_data": DATA},
-        "a data URL or base64; the model's server reads it",
+        "a data URL or base64; text is read as text, images as images, all else passed on",
         chat="messages.0.content.0.file.file_data",
     ),
     part(
@@ -176,7 +176,7 @@ FATES: list[Row] = [
     ),
     honoured(
         "tools: code_interpreter",
-        "run here, in the Provider's sandboxes; the uploads of `file_ids` are in its /mnt/data",
+        "run here where the Provider has that tool; the uploads of `file_ids` are in its /mnt/data",
         "test_code_files.py::test_a_sheet_goes_in_and_its_sum_comes_out_cited_and_downloadable",
     ),
     honoured(
