@@ -5,17 +5,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import anyio
-import anyio.lowlevel
 import pytest
 
 from antiphon.agents import Agent
 from antiphon.models import FunctionCall, ScriptedModel
 from antiphon.provider import Provider
 from antiphon.tools import MCPServer
+from tests.tools.mcp_kit import gone
 
 from .mcp_serving import of_type, post
-from .serving import BUILT_IN, PATIENCE
+from .serving import BUILT_IN
 
 pytestmark = pytest.mark.anyio
 
@@ -31,18 +30,6 @@ def clerk(server: MCPServer) -> Agent[str]:
     """An agent that asks its server which process it is."""
     model = ScriptedModel([WHO, "told"])
     return Agent(name="clerk", model=model, tools=[server], instructions="Tells.")
-
-
-async def gone(pid: int) -> bool:
-    """Whether a process is no more; waits for its end, and not for ever."""
-    with anyio.move_on_after(PATIENCE):
-        while True:
-            try:
-                os.kill(pid, 0)
-            except ProcessLookupError:
-                return True
-            await anyio.lowlevel.checkpoint()
-    return False
 
 
 def pid_in(response: Any) -> int:

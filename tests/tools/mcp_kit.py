@@ -1,11 +1,13 @@
 """What the tests of MCP bridges share: a server of the official SDK, and a look at a run."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import anyio
+import anyio.lowlevel
 from mcp.server import MCPServer as Server
 from mcp.server.mcpserver import Context, Image
 from mcp.server.mcpserver.exceptions import ToolError
@@ -121,3 +123,15 @@ def call_of(items: Sequence[Item]) -> McpCall:
     """The one call."""
     (found,) = [item for item in items if isinstance(item, McpCall)]
     return found
+
+
+async def gone(pid: int) -> bool:
+    """Whether a process is no more; waits for its end, and not for ever."""
+    with anyio.move_on_after(PATIENCE):
+        while True:
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                return True
+            await anyio.lowlevel.checkpoint()
+    return False

@@ -1,18 +1,16 @@
 """Programs that speak MCP badly: a run always ends, memory has a bound, and nothing is left."""
 
-import os
 import sys
 import tracemalloc
 from pathlib import Path
 
 import anyio
-import anyio.lowlevel
 import pytest
 
 from antiphon.items import Response
 from antiphon.tools import MCPServer
 
-from .mcp_kit import PATIENCE, call, call_of, end_of, listing_of, play
+from .mcp_kit import PATIENCE, call, call_of, end_of, gone, listing_of, play
 
 pytestmark = pytest.mark.anyio
 
@@ -31,17 +29,6 @@ async def looked(how: str) -> Response:
     assert response.status == "completed"
     assert response.output_text == "so be it"
     return response
-
-
-async def gone(pid: int) -> bool:
-    with anyio.move_on_after(PATIENCE):
-        while True:
-            try:
-                os.kill(pid, 0)
-            except ProcessLookupError:
-                return True
-            await anyio.lowlevel.checkpoint()
-    return False
 
 
 async def test_a_line_that_never_ends_fails_the_call_and_fills_no_memory() -> None:
