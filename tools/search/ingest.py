@@ -147,10 +147,9 @@ class Ingest:
 
     async def aclose(self) -> None:
         """Let go: what was begun is read by the next process that looks."""
-        running, self._running = [*self._running, *self._jobs], []
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        running, self._running = self._running, []
+        await _end(running)  # first: nobody begins anything more
+        await _end([*self._jobs])
         if self._embedding is not None:
             await self._embedding.aclose()
         await self._readers.aclose()
@@ -180,15 +179,7 @@ class Ingest:
         """Read the next file that waits; False where none does. What then has to be done to it is
         done while the next one is read.
         """
-        now = self._clock()
-        token = f"{self._token}:{secrets.token_hex(4)}"
-        job = await self._engine.claim(
-            token,
-            now=now,
-            until=now + self._lease,
-            sources=self._sources.names,
-            models=[] if self._model is None else [self._model],
-        )
+        job = await self._claim()
         if job is None:
             return False
         read = asyncio.Event()
@@ -197,6 +188,26 @@ class Ingest:
         task.add_done_callback(self._jobs.discard)
         await read.wait()
         return True
+
+    async def _claim(self) -> Job | None:
+        """The next file, which is this process's for a while; None where none waits."""
+        now = self._clock()
+        asked = asyncio.ensure_future(
+            self._engine.claim(
+                f"{self._token}:{secrets.token_hex(4)}",
+                now=now,
+                until=now + self._lease,
+                sources=self._sources.names,
+                models=[] if self._model is None else [self._model],
+            )
+        )
+        try:
+            return await asyncio.shield(asked)
+        except asyncio.CancelledError:  # the engine may have written it already: give it back
+            job = await asked
+            if job is not None:
+                await self._engine.release(job)
+            raise
 
     async def _whole(self, job: Job, read: asyncio.Event) -> None:
         """All that is done to one file; `read` is set when the next one may be read."""
@@ -284,3 +295,9 @@ class Ingest:
             return None
         texts, places = windows(chunks, self._window)
         return Vectors(await self._embedding.vectors(texts), places)
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
