@@ -38,7 +38,6 @@ from .definition import (
     WebSearchTool as WebSearchTool,
 )
 from .event import (
-    KINDS as KINDS,
     AgentEvent as AgentEvent,
     AnnotationAdded as AnnotationAdded,
     ArgumentsDelta as ArgumentsDelta,
@@ -132,9 +131,12 @@ from .item import (
     UnknownItem as UnknownItem,
     items_of as items_of,
 )
+from .kinds import (
+    KINDS as KINDS,
+    kind_of as kind_of,
+)
 from .limits import Limits as Limits, Resource as Resource, SpentBudget as SpentBudget
 from .lower import (
-    BUILT_IN as BUILT_IN,
     Lowered as Lowered,
     answer_of as answer_of,
     error_text as error_text,
@@ -142,7 +144,6 @@ from .lower import (
     lower as lower,
     lower_at as lower_at,
     lower_one as lower_one,
-    tool_name as tool_name,
 )
 from .message import (
     Compaction as Compaction,
@@ -152,6 +153,12 @@ from .message import (
     Role as Role,
     Status as Status,
     user as user,
+)
+from .names import (
+    BUILT_IN as BUILT_IN,
+    is_own as is_own,
+    own_function as own_function,
+    tool_name as tool_name,
 )
 from .part import (
     Annotation as Annotation,
@@ -214,6 +221,7 @@ from .shell import (
     ShellOutcome as ShellOutcome,
     ShellOutput as ShellOutput,
 )
+from .text import bounded as bounded, clean as clean
 from .usage import (
     InputTokensDetails as InputTokensDetails,
     OutputTokensDetails as OutputTokensDetails,

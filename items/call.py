@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
+from .names import ReceiptType
 from .part import Content
 from .usage import Usage
 from .wire import Anything, Maybe, Wire
@@ -66,9 +67,13 @@ class ToolCall(Wire):
     Status is in_progress, completed, incomplete or failed; `error` is what the model was told
     when it failed. `approval_request_id` names the request by which a person approved (or
     refused) the call.
+
+    A hosted tool of a provider's own has such receipts under a type of its own
+    (`acme:units_call`), with any fields beside these. `name`, `arguments` and `output` (or
+    `error`) are what the model said and read, whatever the type.
     """
 
-    type: Literal["antiphon:tool_call"] = "antiphon:tool_call"
+    type: ReceiptType = "antiphon:tool_call"
     id: Maybe[str] = None
     status: str
     name: str

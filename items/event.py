@@ -8,12 +8,13 @@ numbers last.
 # An event class narrows `type` to its own names; nobody assigns another class's name to it.
 # pyright: reportIncompatibleVariableOverride=false
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 
 from .item import Item
+from .kinds import known, read, register
+from .names import OwnDelta, OwnDone, OwnStep
 from .part import Annotation, LogProb, Part
 from .response import Response
 from .wire import Json, Maybe, Wire, type_of
@@ -207,22 +208,28 @@ class SummaryDone(SummaryEvent):
 class ArgumentsDelta(Within):
     """More of a call's JSON arguments, as the model writes them."""
 
-    type: Literal[
-        "response.function_call_arguments.delta",
-        "response.mcp_call_arguments.delta",
-        "antiphon:tool_call_arguments.delta",
-    ] = "response.function_call_arguments.delta"
+    type: (
+        Literal[
+            "response.function_call_arguments.delta",
+            "response.mcp_call_arguments.delta",
+            "antiphon:tool_call_arguments.delta",
+        ]
+        | OwnDelta
+    ) = "response.function_call_arguments.delta"
     delta: str
 
 
 class ArgumentsDone(Within):
     """A call's arguments, whole."""
 
-    type: Literal[
-        "response.function_call_arguments.done",
-        "response.mcp_call_arguments.done",
-        "antiphon:tool_call_arguments.done",
-    ] = "response.function_call_arguments.done"
+    type: (
+        Literal[
+            "response.function_call_arguments.done",
+            "response.mcp_call_arguments.done",
+            "antiphon:tool_call_arguments.done",
+        ]
+        | OwnDone
+    ) = "response.function_call_arguments.done"
     arguments: str
     name: Maybe[str] = None
 
@@ -291,9 +298,12 @@ CallStatusType: TypeAlias = Literal[
 
 
 class CallStatus(Within):
-    """A hosted call goes a step on: begun, running, completed or failed."""
+    """A hosted call goes a step on: begun, running, completed or failed.
 
-    type: CallStatusType
+    A call of somebody's own may name other steps, and tell more, in fields of its own.
+    """
+
+    type: CallStatusType | OwnStep
 
 
 class PartialImage(Within):
@@ -317,7 +327,7 @@ class CodeOutputDelta(Within):
 class ToolProgress(Within):
     """How far a provider-run function has come (extension); `fraction` is between 0 and 1."""
 
-    type: Literal["antiphon:tool_call.progress"] = "antiphon:tool_call.progress"
+    type: Literal["antiphon:tool_call.progress"] | OwnStep = "antiphon:tool_call.progress"
     message: str
     fraction: float | None = None
 
@@ -326,8 +336,7 @@ def _event_of(value: Any) -> Any:
     """An event of its own class, out of JSON."""
     if not isinstance(value, dict):
         return value
-    kind = type_of(value)
-    return KINDS.get(kind or "", UnknownEvent).model_validate(value)
+    return read(value, type_of(value) or "", UnknownEvent)
 
 
 class AgentEvent(Within):
@@ -351,22 +360,6 @@ class UnknownEvent(BaseEvent):
 Event: TypeAlias = BaseEvent
 """Any streaming event; dispatch on its class."""
 
-KINDS: dict[str, type[BaseEvent]] = {}
-"""The class of each event type."""
-
-_VALIDATORS: dict[str, Callable[[bytes], Event]] = {}
-
-
-def register(kind: type[BaseEvent]) -> None:
-    """Know a class of events, and all below it, by the types that they have."""
-    for child in kind.__subclasses__():
-        register(child)
-    default: Any = kind.model_fields["type"].annotation
-    for name in getattr(default, "__args__", ()):
-        KINDS[name] = kind
-        _VALIDATORS[name] = kind.__pydantic_validator__.validate_json
-
-
 register(BaseEvent)
 
 
@@ -388,8 +381,7 @@ def parse_event(data: bytes, kind: str | None = None) -> Event:
     Raises:
         pydantic.ValidationError: Not JSON, or a known event is malformed.
     """
-    validate = _VALIDATORS.get(kind or "")
+    validate = known(kind or "")
     if validate is None:
-        named = _Typed.__pydantic_validator__.validate_json(data).type
-        validate = _VALIDATORS.get(named, UnknownEvent.__pydantic_validator__.validate_json)
+        return read(data, _Typed.__pydantic_validator__.validate_json(data).type, UnknownEvent)
     return validate(data)

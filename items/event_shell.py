@@ -1,7 +1,7 @@
 """Events of shell calls: commands as the model writes them, output as it is printed.
 
 Source: the `openai` SDK's ResponseShellCall... classes. They are looked up like all others
-(`event.KINDS`). Ours say the item's id, too, in each of them.
+(`kinds.KINDS`). Ours say the item's id, too, in each of them.
 """
 
 # An event class narrows `type` to its own name; nobody assigns another class's name to it.
@@ -9,7 +9,8 @@ Source: the `openai` SDK's ResponseShellCall... classes. They are looked up like
 
 from typing import Literal
 
-from .event import Within, register
+from .event import Within
+from .kinds import register
 from .part import ListOf
 from .shell import ShellOutput
 from .wire import Maybe, Wire

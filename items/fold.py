@@ -123,13 +123,14 @@ class Fold:
     Usage: `add` every event in order; read `response` at any time.
 
     Attributes:
-        followed: Output indexes of sub-agents' runs that fold their events themselves.
+        runs: Where sub-agents' runs that are made here are folded, by output index.
+        followed: Output indexes of those that have begun, and fold their events themselves.
     """
 
-    __slots__ = ("_inside", "drafts", "envelope", "followed")
+    __slots__ = ("drafts", "envelope", "followed", "runs")
 
     def __init__(self) -> None:
-        self._inside: dict[int, Fold] = {}
+        self.runs: dict[int, Fold] = {}
         self.followed: set[int] = set()
         self.envelope: Response | None = None
         self.drafts: dict[int, Draft] = _Drafts()
@@ -148,11 +149,11 @@ class Fold:
         """A sub-agent's run at this output index folds its events itself, here: they need not be
         folded once more for each level that they are deep. A run that does not, is folded.
         """
-        self._inside[index] = inside
+        self.runs[index] = inside
 
     def begin(self, draft: Draft, index: int) -> "Fold":
         """The fold of a sub-agent's run, whose first event is here."""
-        inside = self._inside.pop(index, None)
+        inside = self.runs.get(index)
         if inside is None or inside.envelope is None:
             inside = Fold()
         else:

@@ -31,6 +31,7 @@ from .hosted import (
     WebSearchCall,
 )
 from .message import Compaction, ItemReference, Message, Reasoning
+from .names import is_function, is_receipt
 from .part import ListOf
 from .shell import (
     ApplyPatchCall,
@@ -83,13 +84,14 @@ _TAGS = tags_of(
     "antiphon:approval_response",
 )
 _TAGS["compaction_summary"] = "<compaction>"
+_RECEIPT = _TAGS["antiphon:tool_call"]
 
 
 def _tag(value: Any) -> str | None:
     """`type` decides; real clients omit it on messages, and the schema allows so on references."""
     kind = type_of(value)
     if kind is not None:
-        return _TAGS.get(kind, UNKNOWN)
+        return _TAGS.get(kind) or (_RECEIPT if _tells_all(value, kind) else UNKNOWN)
     if isinstance(value, ItemReference):
         return "<item_reference>"
     fields = cast("Json", value) if isinstance(value, dict) else {}
@@ -97,6 +99,27 @@ def _tag(value: Any) -> str | None:
         return None
     return "<message>" if "role" in fields else "<item_reference>" if "id" in fields else None
 
+
+def _tells_all(value: Any, kind: str) -> bool:
+    """Whether an item of an unknown type is the receipt of a call: it says what was asked, and what
+    came of it, in fields that a model may read. Anything else of that type stays unknown.
+    """
+    if not isinstance(value, dict):
+        return isinstance(value, ToolCall)
+    fields = cast("Json", value)
+    output: object = fields.get("output")
+    parts = cast("list[object]", output) if isinstance(output, list) else []
+    return (
+        is_receipt(kind)
+        and all(isinstance(fields.get(each), str) for each in ("status", "name", "arguments"))
+        and is_function(fields["name"])
+        and all(isinstance(fields.get(each), str | None) for each in _OPTIONAL)
+        and isinstance(output, str | list | None)
+        and all(type_of(part) is not None for part in parts)
+    )
+
+
+_OPTIONAL = ("error", "approval_request_id")
 
 Item: TypeAlias = Annotated[
     Annotated[Message, Tag("<message>")]

@@ -5,8 +5,6 @@ for the same item replayed by a client next week: so a replay gives the model th
 (law 3, lossless replay). A call and its output come as a pair and cannot be separated.
 """
 
-import hashlib
-import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias, cast
 
@@ -34,6 +32,7 @@ from .hosted import (
 )
 from .item import Item
 from .message import Compaction, Message, Reasoning
+from .names import BUILT_IN, tool_name
 from .part import Content, InputImage, InputText, Part
 from .shell import (
     ApplyPatchCall,
@@ -50,23 +49,6 @@ Lowered: TypeAlias = Message | Reasoning | FunctionCall | FunctionCallOutput
 
 MAX_LOGS = 64 * 1024
 """Characters of a cell's logs that a model reads; its item, and so its client, has more."""
-
-BUILT_IN = "antiphon"
-"""The MCP server label under which provider-run functions show themselves."""
-
-
-def tool_name(label: str, tool: str) -> str:
-    """The name under which a model knows an MCP server's tool: at most 64 safe characters.
-
-    Longer, unsafe or ambiguous names are cut and told apart by a hash.
-    """
-    name = f"{label}__{tool}"
-    safe = re.sub(r"[^a-zA-Z0-9_-]", "_", name)
-    # `a` with `b__c` may stand as it is; `a__b` with `c` would read the same.
-    if safe == name and len(name) <= 64 and name.find("__") == len(label):
-        return name
-    told = hashlib.sha256(f"{label}\0{tool}".encode()).hexdigest()
-    return f"{safe[:55]}_{told[:8]}"
 
 
 def lower(items: Iterable[Item]) -> list[Lowered]:

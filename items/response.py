@@ -12,10 +12,13 @@ from .credential import bare, cleared
 from .definition import (
     AgentTool,
     AllowedTools,
+    AutoContainer,
+    CodeInterpreterTool,
     CustomTool,
     FunctionTool,
     McpServerTool,
     NamespaceTool,
+    ShellTool,
     ToolChoice,
     ToolDefinition,
     ToolRef,
@@ -186,6 +189,11 @@ def _public(tool: ToolDefinition) -> ToolDefinition:
     if plain and not extra:
         return tool
     shown = tool.model_copy()
+    if isinstance(shown, ShellTool) and shown.environment is not None:
+        shown.environment = cleared(shown.environment)  # its network may have some, for one
+    elif isinstance(shown, CodeInterpreterTool) and isinstance(shown.container, AutoContainer):
+        shown.container = shown.container.model_copy()
+        shown.container.__pydantic_extra__ = cleared(shown.container.__pydantic_extra__ or {})
     if isinstance(shown, McpServerTool):  # where credentials belong: nothing is shown but its own
         shown.authorization = shown.headers = None
         shown.server_url = shown.server_url and bare(shown.server_url)

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 from antiphon.errors import ModelRetry as ModelRetry, ToolFailed as ToolFailed
 
 from .account import Account as Account, Price as Price
-from .call import ArgumentsCall as ArgumentsCall, BaseCall as BaseCall
+from .call import (
+    ArgumentsCall as ArgumentsCall,
+    BaseCall as BaseCall,
+    ReceiptCall as ReceiptCall,
+)
 from .citations import (
     BEGUN as BEGUN,
     HINT as HINT,
@@ -36,6 +40,7 @@ from .containers import (
 )
 from .context import Context as Context, Progress as Progress
 from .gate import Gate as Gate, NeedsApproval as NeedsApproval, gate_of as gate_of
+from .guard import guarded as guarded, paced as paced, within as within
 from .hosted import (
     ANEW as ANEW,
     Allowance as Allowance,
@@ -59,10 +64,12 @@ from .image_generation import (
     ImagePrompt as ImagePrompt,
     PaintedImage as PaintedImage,
 )
-from .mcp import MCPServers as MCPServers
 from .mcp_built_in import built_in as built_in
 from .mcp_server import MCPServer as MCPServer
+from .mcp_servers import MCPServers as MCPServers
 from .naming import Names as Names, Namings as Namings
+from .offer import HostedOffer as HostedOffer
+from .own import OwnTool as OwnTool, hosted_tool as hosted_tool
 from .partial import StringField as StringField, StringsField as StringsField
 from .result import misfit as misfit
 from .shell import Shell as Shell
@@ -73,12 +80,16 @@ from .uploads import (
     upload_ids as upload_ids,
     uploaded as uploaded,
 )
+from .web import (
+    JsonSearch as JsonSearch,
+    OpenPage as OpenPage,
+    PageFetcher as PageFetcher,
+    WebPage as WebPage,
+    WebQuery as WebQuery,
+    WebResult as WebResult,
+    is_public as is_public,
+)
 from .web_search import Search as Search, WebSearch as WebSearch
-from .web_search_address import is_public as is_public
-from .web_search_call import OpenPage as OpenPage
-from .web_search_json import JsonSearch as JsonSearch
-from .web_search_page import PageFetcher as PageFetcher, WebPage as WebPage
-from .web_search_query import WebQuery as WebQuery, WebResult as WebResult
 
 if TYPE_CHECKING:
     from . import search as search

@@ -44,19 +44,25 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a function asks for: of the model, and (by this name) of the run."""
+    """What a function asks for: of the model, and (by these names) of the run, and of the request
+    that declares the tool.
+    """
 
     parameters: list[Parameter]
     context: str | None
+    options: str | None = None
 
 
-def read_signature(function: Callable[..., Any], name: str, local: Json) -> Signature:
+def read_signature(
+    function: Callable[..., Any], name: str, local: Json, options: type[Any] | None = None
+) -> Signature:
     """What a function asks for.
 
     Args:
         function: A function or a bound method.
         name: What errors call it.
         local: Names beside the function's globals in which its annotations may be written.
+        options: The class of what a definition says: one parameter may be annotated with it.
 
     Raises:
         ToolDefinitionError: It has parameters that a model cannot fill.
@@ -64,9 +70,12 @@ def read_signature(function: Callable[..., Any], name: str, local: Json) -> Sign
     hints = _hints(function, name, local)
     parameters: list[Parameter] = []
     contexts: list[str] = []
+    wanted: list[str] = []
     for parameter in inspect.signature(function).parameters.values():
         if parameter.name in hints and _is_context(hints[parameter.name]):
             contexts.append(parameter.name)
+        elif options is not None and hints.get(parameter.name) is options:
+            wanted.append(parameter.name)
         else:
             parameters.append(_parameter(parameter, hints, name))
         if parameter.kind is parameter.POSITIONAL_ONLY:
@@ -77,7 +86,12 @@ def read_signature(function: Callable[..., Any], name: str, local: Json) -> Sign
     if len(contexts) > 1:
         named = " and ".join(f"`{context}`" for context in contexts)
         raise ToolDefinitionError(f"{name}: expected at most one Context, got {named}: keep one")
-    return Signature(parameters, contexts[0] if contexts else None)
+    if options is not None and len(wanted) != 1:
+        raise ToolDefinitionError(
+            f"{name}: expected one parameter annotated `{options.__name__}`, which gets what a "
+            f"definition says, got {len(wanted)}"
+        )
+    return Signature(parameters, contexts[0] if contexts else None, wanted[0] if wanted else None)
 
 
 def _hints(function: Callable[..., Any], name: str, local: Json) -> Json:

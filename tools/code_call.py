@@ -20,6 +20,7 @@ from antiphon.items import (
     CodeOutputDelta,
     Event,
     Json,
+    clean,
 )
 from antiphon.sandboxes import CellEvent, Display, Finished, Output, Started
 
@@ -30,7 +31,6 @@ from .partial import StringField
 from .place import Place, cell, tell
 from .receipt import Receipt
 from .result import surprise
-from .text import clean
 
 logger: logging.Logger = logging.getLogger("antiphon.tools")
 

@@ -6,7 +6,6 @@ Above: providers and agents, which find it by its type. Below: `code_call.py` (o
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -15,7 +14,6 @@ from antiphon.errors import ConfigurationError, RequestError
 from antiphon.items import (
     AutoContainer,
     CodeInterpreterTool,
-    FunctionCall,
     FunctionTool,
     ToolDefinition,
 )
@@ -23,10 +21,11 @@ from antiphon.sandboxes import Isolation, Sandboxes
 
 from .code_call import CodeCall, Desk
 from .container_files import File, Stock, Supply, supplies
-from .container_terms import check_terms
+from .container_terms import Terms, check_terms, idle_of
 from .containers import Containers
-from .gate import Gate, NeedsApproval, gate_of
-from .hosted import Scope, Slot
+from .gate import NeedsApproval, gate_of
+from .hosted import Scope
+from .offer import HostedOffer
 from .place import Place, remember
 from .uploads import naming, uploaded
 
@@ -107,7 +106,7 @@ class CodeInterpreter:
         """The containers of its backend."""
         return self._containers
 
-    def offers(self, definition: ToolDefinition, scope: Scope) -> Sequence["CodeOffer"]:
+    def offers(self, definition: ToolDefinition, scope: Scope) -> Sequence[HostedOffer]:
         """One function, bound to the container that the definition asks for.
 
         Raises:
@@ -131,7 +130,8 @@ class CodeInterpreter:
             )
             files = uploaded(wanted.file_ids or (), scope.uploads, "container.file_ids")
             stock = Stock([*self._files, *files])
-            place = Place(self._containers, stock, memory_limit=wanted.memory_limit)
+            idle = idle_of(more.get("expires_after"), within="container.")
+            place = Place(self._containers, stock, terms=Terms(wanted.memory_limit, idle))
             return (self._offer(place, files),)
         if not self._containers.owns(wanted, scope.principal):
             raise RequestError(
@@ -148,9 +148,13 @@ class CodeInterpreter:
         """Close every sandbox."""
         await self._sandboxes.aclose()
 
-    def _offer(self, place: Place, files: Sequence[Supply]) -> "CodeOffer":
-        function = naming(self._function, files)
-        return CodeOffer(function, place, self.timeout, self._gate)
+    def _offer(self, place: Place, files: Sequence[Supply]) -> HostedOffer:
+        return HostedOffer(
+            naming(self._function, files),
+            "code_interpreter_call",
+            lambda call, slot, scope: CodeCall(Desk(place, self.timeout, scope), slot),
+            self._gate,
+        )
 
     def _describe(self) -> str:
         place = " (/mnt/data)" if self.isolation != "none" else ""
@@ -158,7 +162,8 @@ class CodeInterpreter:
             "Run Python code. Variables, imports and files are kept from call to call.",
             "You read what is printed, the value of the last expression, and figures.",
             f"Files are in the working directory{place}. A call may take {self.timeout:g} seconds.",
-            "To give the user a file, write it there, and name it in your answer.",
+            "To give the user a file, write it there, in no folder below, and name it in your "
+            "answer.",
         ]
         if self._files:
             lines.append(f"Files there: {', '.join(file.name for file in self._files)}.")
@@ -167,27 +172,3 @@ class CodeInterpreter:
 
 def _parse(arguments: str) -> Mapping[str, Any]:
     return _Arguments.model_validate_json(arguments).model_dump()
-
-
-@dataclass(frozen=True, slots=True)
-class CodeOffer:
-    """The code interpreter on the menu of one request; its calls share one container."""
-
-    function: FunctionTool
-    place: Place
-    timeout: float
-    gate: Gate | None
-
-    @property
-    def item_type(self) -> str:
-        """The type of the items that its calls become."""
-        return "code_interpreter_call"
-
-    @property
-    def parallel(self) -> bool:
-        """Calls may run beside others; those of one container wait for each other there."""
-        return True
-
-    def begin(self, call: FunctionCall, slot: Slot, scope: Scope) -> CodeCall:
-        """A call opens."""
-        return CodeCall(Desk(self.place, self.timeout, scope), slot)

@@ -17,6 +17,7 @@ from antiphon.sandboxes import FILE_COUNT, FileInfo, Sandbox
 from .container_files import ContainerFile, Shelf, Stock, Supply
 
 _SELDOM: Final = 16
+_INSTEAD: Final = "[a new container: variables and files of earlier calls are not in it]\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +53,19 @@ class Row:
         principal: Whose it is.
         name: What its principal calls it.
         memory_limit: The one that was asked for.
+        instead: Whether calls before it worked in another one, which no cell has been told yet.
         shelf: What is known of its files.
         turn: For one cell at a time, with the listing after it.
     """
 
-    __slots__ = ("id", "memory_limit", "name", "principal", "shelf", "turn")
+    __slots__ = ("id", "instead", "memory_limit", "name", "principal", "shelf", "turn")
 
     def __init__(self, container_id: str, principal: str) -> None:
         self.id: str = container_id
         self.principal: str = principal
         self.name: str = ""
         self.memory_limit: str | None = None
+        self.instead: bool = False
         self.shelf: Shelf = Shelf(container_id)
         self.turn: anyio.Semaphore = anyio.Semaphore(1, fast_acquire=True)
 
@@ -75,17 +78,23 @@ class Visit:
         files: What it has written, as far as `look` has seen.
     """
 
-    __slots__ = ("_shelf", "_stock", "files", "sandbox")
+    __slots__ = ("_row", "_shelf", "_stock", "files", "sandbox")
 
-    def __init__(self, sandbox: Sandbox, shelf: Shelf, stock: Stock) -> None:
+    def __init__(self, sandbox: Sandbox, row: Row, stock: Stock) -> None:
         self.sandbox: Sandbox = sandbox
         self.files: list[ContainerFile] = []
-        self._shelf = shelf
+        self._row = row
+        self._shelf = row.shelf
         self._stock = stock
 
     def begin(self) -> None:
         """A cell begins; until `end` nobody has looked after it."""
         self._shelf.cut = True
+
+    def news(self) -> str:
+        """What a cell that executes has to tell before all else; told once."""
+        told, self._row.instead = self._row.instead, False
+        return _INSTEAD if told else ""
 
     def end(self, *, unseen: bool = False) -> None:
         """It has ended.

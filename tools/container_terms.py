@@ -4,10 +4,24 @@ Above: `code_interpreter.py`, `shell.py`, and whoever serves containers over HTT
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import cast
 
 from antiphon.errors import RequestError
 from antiphon.sandboxes import Isolation
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a container is to be like; None leaves it to the backend.
+
+    Attributes:
+        memory_limit: 1g, 4g, 16g or 64g.
+        idle_seconds: Seconds without use after which it expires.
+    """
+
+    memory_limit: str | None = None
+    idle_seconds: float | None = None
 
 
 def check_terms(
@@ -40,6 +54,29 @@ def check_terms(
             f"{within}network_policy",
             "none: the code runs on this machine as it is, network included (LocalSandboxes)",
         )
+
+
+def idle_of(expires_after: object, *, within: str = "") -> float | None:
+    """The seconds without use after which a container is to expire; None where nobody says.
+
+    Args:
+        expires_after: `{"anchor": "last_active_at", "minutes": 1..20}`, as a client says it.
+        within: Where it stands, with a dot at its end.
+
+    Raises:
+        RequestError: 400, with `param`.
+    """
+    if expires_after is None:
+        return None
+    told: Mapping[object, object] = {}
+    if isinstance(expires_after, Mapping):
+        told = cast("Mapping[object, object]", expires_after)
+    minutes = told.get("minutes")
+    if told.get("anchor") != "last_active_at" or type(minutes) is not int or not 1 <= minutes <= 20:
+        raise _unsupported(
+            f"{within}expires_after", '{"anchor": "last_active_at", "minutes": 1 to 20}'
+        )
+    return minutes * 60.0
 
 
 def _unsupported(param: str, expected: str) -> RequestError:

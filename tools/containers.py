@@ -23,6 +23,7 @@ from antiphon.sandboxes import FILE_COUNT, FILE_LIMIT, Activity, FileInfo, Sandb
 from .citations import MAX_NAMES
 from .container_files import ALL_FIGURES, ContainerFile, Shelf, Stock, container_name, harmless
 from .container_row import Container, Row, Visit, fill, make_room
+from .container_terms import Terms
 
 MAX_CONTAINERS: Final = 100
 """Containers that one principal may have at a time, begun or not."""
@@ -138,31 +139,31 @@ class Containers:
             await sandbox.aclose()
         return True
 
-    def choose(
-        self, items: Iterable[Item], principal: str, memory_limit: str | None, ids: Ids
-    ) -> str:
+    def choose(self, items: Iterable[Item], principal: str, ids: Ids, terms: Terms) -> str:
         """The last live container that these items name, or a new one; nothing starts.
 
-        One whose memory is not known to be what was asked for is passed over.
+        One that is not known to be as was asked for is passed over.
 
         Raises:
-            SandboxError: The backend has no such memory limit, or the principal has as many
-                containers as one may have.
+            SandboxError: The backend has no such memory limit or idle time, or the principal has
+                as many containers as one may have.
         """
-        tried: set[str] = set()
-        for item in items:
-            named = container_of(item)
-            if named is not None and named not in tried:
-                tried.add(named)
-                if self._fits(named, principal, memory_limit):
-                    return named
-        mine = self._whose.get(principal, ())
-        if len(mine) >= MAX_CONTAINERS and self.running(principal) >= MAX_CONTAINERS:
+        named = dict.fromkeys(filter(None, map(container_of, items)))
+        for container_id in named:
+            if self._fits(container_id, principal, terms):
+                return container_id
+        if self.running(principal) >= MAX_CONTAINERS:
             raise SandboxError(
                 f"There are {MAX_CONTAINERS} containers already, the most that one may have: go on "
                 "in one of them, delete one, or wait until one expires."
             )
-        made = self.create(principal=principal, memory_limit=memory_limit, container_id=ids("cntr"))
+        made = self.create(
+            principal=principal,
+            memory_limit=terms.memory_limit,
+            idle_seconds=terms.idle_seconds,
+            container_id=ids("cntr"),
+        )
+        self._rows[made.id].instead = bool(named)
         return made.id
 
     @asynccontextmanager
@@ -190,7 +191,7 @@ class Containers:
                 stock.looked.add(container_id)
             before = shelf.weight
             try:
-                yield Visit(sandbox, shelf, stock)
+                yield Visit(sandbox, row, stock)
             finally:
                 if shelf.weight != before:
                     make_room(self._rows.values(), row, ALL_FIGURES, self.owns)
@@ -352,11 +353,13 @@ class Containers:
     def _turn(self, principal: str) -> anyio.Semaphore:
         return self._turns.setdefault(principal, anyio.Semaphore(_AT_ONCE))
 
-    def _fits(self, container_id: str, principal: str, memory_limit: str | None) -> bool:
-        if not self.owns(container_id, principal):
+    def _fits(self, container_id: str, principal: str, terms: Terms) -> bool:
+        active = self.sandboxes.activity(container_id, principal)
+        if active is None or active.expired:
             return False
-        row = self._rows.get(container_id)
-        return memory_limit is None or (row is not None and row.memory_limit == memory_limit)
+        row, limit, idle = self._rows.get(container_id), terms.memory_limit, terms.idle_seconds
+        right = limit is None or (row is not None and row.memory_limit == limit)
+        return right and (idle is None or idle == active.idle)
 
     def _forget(self) -> None:
         """Drop rows of containers that are gone, now and then."""

@@ -5,7 +5,6 @@ Above: providers and agents, which find it by its type. Below: `file_search_call
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -13,13 +12,14 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from antiphon.errors import ConfigurationError, RequestError
-from antiphon.items import FileSearchTool, FunctionCall, FunctionTool, Json, ToolDefinition
+from antiphon.items import FileSearchTool, FunctionTool, Json, ToolDefinition
 
 from .citations import HINT
 from .file_search_call import Desk, FileSearchRun, queries_of
 from .file_search_files import GivenFile, GivenFiles
-from .gate import Gate, NeedsApproval, gate_of
-from .hosted import Scope, Slot
+from .gate import NeedsApproval, gate_of
+from .hosted import Scope
+from .offer import HostedOffer
 from .search import Embedder, Engine, Library, filter_of, ranking_of
 
 QUOTES: Final = "antiphon:quotes"
@@ -120,7 +120,7 @@ class FileSearch:
         """How an agent that has this tool asks for it."""
         return self._definition
 
-    def offers(self, definition: ToolDefinition, scope: Scope) -> Sequence["FileSearchOffer"]:
+    def offers(self, definition: ToolDefinition, scope: Scope) -> Sequence[HostedOffer]:
         """One function, bound to the stores and options of the definition.
 
         Raises:
@@ -151,7 +151,14 @@ class FileSearch:
             citations=scope.citations,
         )
         scope.citations.wake(partial(desk.restore, scope.items))
-        return (FileSearchOffer(self._function, desk, self._gate),)
+        return (
+            HostedOffer(
+                self._function,
+                "file_search_call",
+                lambda call, slot, scope: FileSearchRun(desk, slot),
+                self._gate,
+            ),
+        )
 
     async def check(self, definition: ToolDefinition, scope: Scope) -> None:
         """All stores of the definition are there (see `Checks`).
@@ -179,26 +186,3 @@ class _Arguments(BaseModel):
 def _parse(arguments: str) -> Mapping[str, Any]:
     queries, fault = queries_of(arguments)
     return _Arguments.model_validate({"queries": None if fault else queries}).model_dump()
-
-
-@dataclass(frozen=True, slots=True)
-class FileSearchOffer:
-    """The file search on the menu of one request."""
-
-    function: FunctionTool
-    desk: Desk
-    gate: Gate | None
-
-    @property
-    def item_type(self) -> str:
-        """The type of the items that its calls become."""
-        return "file_search_call"
-
-    @property
-    def parallel(self) -> bool:
-        """Calls may run beside others."""
-        return True
-
-    def begin(self, call: FunctionCall, slot: Slot, scope: Scope) -> FileSearchRun:
-        """A call opens."""
-        return FileSearchRun(self.desk, slot)

@@ -19,6 +19,7 @@ from antiphon.items import (
     Item,
     Json,
     SearchResult,
+    clean,
 )
 
 from .call import BaseCall
@@ -28,7 +29,6 @@ from .hosted import Slot
 from .result import surprise
 from .search import EmbedderError, Filter, Found, Library, Ranking
 from .search.library import check_queries
-from .text import clean
 
 log: logging.Logger = logging.getLogger("antiphon.tools")
 

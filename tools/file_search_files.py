@@ -80,7 +80,7 @@ class GivenFiles:
         """The id of their store, when all of them have been read.
 
         Raises:
-            RequestError: None of them can be read.
+            RequestError: None of them can be read, or one is not there any more.
         """
         async with self._reading:
             if not self._ready:
@@ -138,8 +138,22 @@ class GivenFiles:
             raise RequestError(f"none of the files can be read; {name}: {why}", code="no_files")
 
     async def _content(self, name: str) -> bytes:
+        """What a file holds.
+
+        Raises:
+            RequestError: It is not there any more; a model reads this, so its path is not told.
+        """
         held = self._files[name]
-        return held if isinstance(held, bytes) else await to_thread.run_sync(held.read_bytes)
+        if isinstance(held, bytes):
+            return held
+        try:
+            return await to_thread.run_sync(held.read_bytes)
+        except OSError as error:
+            log.error("file search: %s cannot be read: %s", held, error.strerror)
+            raise RequestError(
+                f"the file {name!r} cannot be read on the provider's side: {error.strerror}",
+                code="no_files",
+            ) from error
 
 
 def _goes_on(file: StoreFile, source: str) -> bool:

@@ -157,7 +157,7 @@ class Call(Protocol):
 
 @runtime_checkable
 class Offer(Protocol):
-    """One name on the menu, run by the provider.
+    """One name on the menu, run by the provider. `HostedOffer` makes one of its parts.
 
     An offer may also have an attribute `gate` (see `gate.Gate`): some of its calls then wait
     for a person's word, and are told only when it is known whether they do. And a method `takes`,
@@ -186,7 +186,8 @@ class Offer(Protocol):
 
 @runtime_checkable
 class HostedTool(Protocol):
-    """A tool with an item type of its own, that requests declare by its type.
+    """A tool with an item type of its own, that requests declare by its type. `hosted_tool` makes
+    one of a function.
 
     A tool that goes by several names may also have an attribute `types`, all of them.
     """

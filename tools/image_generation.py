@@ -11,7 +11,6 @@ the events are those of the `openai` SDK's ResponseImageGenCall... classes.
 
 import base64
 import inspect
-import logging
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -19,28 +18,27 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, TypeAlias, cast
 
-import anyio
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from antiphon.errors import ConfigurationError, RequestError, ToolError, ToolFailed, whence
+from antiphon.errors import ConfigurationError, RequestError, ToolFailed
 from antiphon.items import (
     Event,
-    FunctionCall,
     FunctionTool,
     ImageGenerationCall,
     ImageGenerationTool,
     Json,
     PartialImage,
     ToolDefinition,
+    bounded,
+    clean,
 )
 
 from .call import BaseCall
-from .gate import Gate, NeedsApproval, gate_of
+from .gate import NeedsApproval, gate_of
+from .guard import guarded, paced, within
 from .hosted import Scope, Slot
-from .result import misfit, surprise
-from .text import bounded, clean
-
-logger: logging.Logger = logging.getLogger("antiphon.tools")
+from .offer import HostedOffer
+from .result import misfit
 
 IMAGE_LIMIT: Final = 32 * 1024 * 1024
 """Bytes of an image, before base64."""
@@ -167,7 +165,7 @@ class ImageGeneration:
         """The type of the definitions that ask for it."""
         return "image_generation"
 
-    def offers(self, definition: ToolDefinition, scope: Scope) -> "tuple[ImageOffer]":
+    def offers(self, definition: ToolDefinition, scope: Scope) -> tuple[HostedOffer]:
         """One function, bound to what the definition says about its images.
 
         Raises:
@@ -194,7 +192,14 @@ class ImageGeneration:
                 code="invalid_value",
             )
         job = _Job(self._generate, self._timeout, given, drafts)
-        return (ImageOffer(self._function, job, self._gate),)
+        return (
+            HostedOffer(
+                self._function,
+                "image_generation_call",
+                lambda call, slot, scope: ImageRun(job, slot),
+                self._gate,
+            ),
+        )
 
     async def aclose(self) -> None:
         """Nothing is held."""
@@ -208,29 +213,6 @@ class _Job:
     timeout: float
     options: Json
     drafts: int
-
-
-@dataclass(frozen=True, slots=True)
-class ImageOffer:
-    """Image generation on the menu of one request."""
-
-    function: FunctionTool
-    job: _Job
-    gate: Gate | None
-
-    @property
-    def item_type(self) -> str:
-        """The type of the items that its calls become."""
-        return "image_generation_call"
-
-    @property
-    def parallel(self) -> bool:
-        """Calls may run beside others."""
-        return True
-
-    def begin(self, call: FunctionCall, slot: Slot, scope: Scope) -> "ImageRun":
-        """A call opens."""
-        return ImageRun(self.job, slot)
 
 
 class ImageRun(BaseCall):
@@ -278,43 +260,24 @@ class ImageRun(BaseCall):
         self.error = bounded(reason, 1000)
         return self.end("failed")
 
-    async def run(self) -> AsyncIterator[Event]:
+    def run(self) -> AsyncIterator[Event]:
         """Make the image, and show it as it comes."""
-        if self.error is not None or self.prompt is None:
-            for event in self.fail(self.error or "there is no prompt"):
-                yield event
-            return
-        yield self.step("generating")
-        try:
-            async with aclosing(self._paint(self.prompt)) as drafts:
-                async for event in drafts:
-                    yield event
-        except ToolError as error:
-            last = self.fail(clean(str(error)) or "the image was given up without saying why")
-        except Exception as error:
-            logger.error("image generation failed: %s", whence(error))
-            last = self.fail(surprise(error, "image_generation"))
-        else:
-            last = self.end("completed")
-        for event in last:
-            yield event
+        return guarded(self, self._paint(), name="image_generation")
 
-    async def _paint(self, words: str) -> AsyncGenerator[Event, None]:
+    async def _paint(self) -> AsyncGenerator[Event, None]:
+        if self.error is not None or self.prompt is None:
+            raise ToolFailed(self.error or "there is no prompt")
+        yield self.step("generating")
         job = self.job
-        prompt = ImagePrompt(words, options=job.options, partial_images=job.drafts)
+        late = f"the image took longer than {job.timeout:g} seconds"
+        prompt = ImagePrompt(self.prompt, options=job.options, partial_images=job.drafts)
         made: Any = job.generate(prompt)
         if not inspect.isasyncgen(made):
-            self._keep(await self._within(made, job.timeout))
+            self._keep(await within(made, job.timeout, late))
             return
-        left = job.timeout
-        async with aclosing(cast("AsyncGenerator[Painted | ImageDraft, None]", made)) as steps:
-            while True:
-                began = anyio.current_time()
-                try:
-                    step = await self._within(anext(steps), left)
-                except StopAsyncIteration:
-                    break
-                left -= anyio.current_time() - began  # the time that our reader takes is not its
+        drawn = cast("AsyncGenerator[Painted | ImageDraft, None]", made)
+        async with aclosing(paced(drawn, job.timeout, late)) as steps:
+            async for step in steps:
                 if not isinstance(step, ImageDraft):
                     self._keep(step)
                 elif self._drafts < job.drafts:
@@ -340,11 +303,6 @@ class ImageRun(BaseCall):
         self.format = next((name for magic, name in _MAGIC if data.startswith(magic)), "png")
         if image.revised_prompt:
             self.prompt = clean(image.revised_prompt)
-
-    async def _within(self, work: Awaitable[Any], seconds: float) -> Any:
-        with anyio.move_on_after(max(0.0, seconds)):
-            return await work
-        raise ToolFailed(f"the image took longer than {self.job.timeout:g} seconds")
 
 
 def _checked(data: object) -> bytes:

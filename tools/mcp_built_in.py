@@ -3,7 +3,7 @@ which of them it wants to be asked.
 
 Source: `allowed_tools` and `require_approval` of OpenAI's `mcp` tool, for `connector_id:
 "antiphon"`. A function's own gate holds beside the request's. Above: `agents.menu`. Below:
-`mcp_policy`, `gate`.
+`mcp`, `gate`.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from antiphon.items import BUILT_IN, McpServerTool, McpTool
 
 from .gate import Gate
 from .hosted import Offer
-from .mcp_policy import policy_of
+from .mcp import policy_of
 
 
 def built_in(

@@ -1,66 +1,138 @@
-"""One call of an MCP server's tool: an `mcp_call` item from the model's first word to its receipt.
+"""A tool of an MCP server on the menu, and its calls: `mcp_call` items from the model's first word
+to the receipt, and the `mcp_approval_request`s of those that wait.
 
-Above: `mcp_source`. Below: `mcp_link` (asks), `mcp_content` (what came). Not here: who may call.
+Above: `mcp_listing`. Below: `mcp` (asks the server, and reads what came). Not here: who may call.
 """
 
-from collections.abc import AsyncIterator, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
-from pydantic_core import from_json
 
 from antiphon.errors import ToolFailed
-from antiphon.items import Event, Json, McpCall, McpTool, ToolProgress
+from antiphon.items import (
+    Event,
+    FunctionCall,
+    FunctionTool,
+    Ids,
+    Json,
+    McpApprovalRequest,
+    McpCall,
+    McpTool,
+    ToolProgress,
+    bounded,
+    tool_name,
+)
 
-from .call import ArgumentsCall, DeltaName, DoneName
-from .hosted import Slot
-from .mcp_content import Output, output_of
-from .mcp_link import Link, Trouble, told
+from .call import ArgumentsCall
+from .gate import Gate
+from .hosted import Asked, Scope, Slot
+from .mcp import (
+    Link,
+    Output,
+    Source,
+    Trouble,
+    arguments_of,
+    digest_of,
+    mark_of,
+    output_of,
+    schema_of,
+    told,
+)
+from .result import RESULT_LIMIT
 
 if TYPE_CHECKING:
     from mcp_types import CallToolResult
+
+_ABOUT_LIMIT: Final = 300
 
 _AT_ONCE: Final = 16
 """Progress that waits to be told; more of it is dropped, since newer words replace older ones."""
 
 
-def arguments_of(given: str, tool: McpTool) -> dict[str, Any]:
-    """The arguments of a call, as far as they can be judged here; the server has the last word.
+@dataclass(frozen=True, slots=True)
+class McpOffer:
+    """One tool of a server, on the menu (see `tools.Offer` and `tools.Asks`).
 
-    Only the outermost object is looked at: a stranger's schema may hold patterns and references
-    that take for ever.
-
-    Raises:
-        ToolFailed: They do not fit; the model is told how.
+    Attributes:
+        source: The server.
+        tool: The tool, as it was listed.
+        doubt: Told when the server lists it otherwise by now, or no more.
     """
-    try:
-        found: object = from_json(given or "{}", allow_inf_nan=False)
-    except ValueError as error:
-        raise ToolFailed(f"the arguments of {tool.name} are not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise ToolFailed(f"the arguments of {tool.name} have to be a JSON object")
-    arguments = cast("dict[str, Any]", found)
-    schema = schema_of(tool)
-    needed: object = schema.get("required")
-    if isinstance(needed, list):
-        names = [name for name in cast("list[object]", needed) if isinstance(name, str)]
-        missing = [name for name in names if name not in arguments]
-        if missing:
-            raise ToolFailed(f"{tool.name} needs {', '.join(missing[:10])}: call it again")
-    fields: object = schema.get("properties")
-    if schema.get("additionalProperties") is False and isinstance(fields, dict):
-        strange = [name for name in arguments if name not in fields]
-        if strange:
-            known = ", ".join(list(cast("Json", fields))[:20])
-            raise ToolFailed(f"{tool.name} takes no {', '.join(strange[:10])}, but: {known}")
-    return arguments
 
+    source: Source
+    tool: McpTool
+    doubt: Callable[[], None]
 
-def schema_of(tool: McpTool) -> Json:
-    """The JSON schema of a tool's arguments; of any object, where the server says nothing."""
-    given: object = tool.input_schema
-    return cast("Json", given) if isinstance(given, dict) else {"type": "object"}
+    @property
+    def function(self) -> FunctionTool:
+        """What the model sees."""
+        about = self.source.about
+        words = self.tool.description or ""
+        if about:
+            words = f"[{self.source.label}: {bounded(about, _ABOUT_LIMIT)}] {words}".strip()
+        return FunctionTool(
+            name=tool_name(self.source.label, self.tool.name),
+            description=words or None,
+            parameters=schema_of(self.tool),
+            strict=False,
+        )
+
+    @property
+    def item_type(self) -> str:
+        """The type of the items that its calls become."""
+        return "mcp_call"
+
+    @property
+    def parallel(self) -> bool:
+        """A session takes any number of requests at once."""
+        return True
+
+    @property
+    def gate(self) -> Gate | None:
+        """Says which calls wait; None where none do."""
+        if not any(policy.asks(self.tool) for policy in self.source.policies):
+            return None
+        return self._waits
+
+    async def _waits(self, arguments: str) -> bool:
+        try:
+            arguments_of(arguments, self.tool)
+        except ToolFailed:
+            return False  # nobody is asked about a call that can only fail
+        return True
+
+    def begin(self, call: FunctionCall, slot: Slot, scope: Scope) -> "McpRun":
+        """A call opens."""
+        return McpRun(self.source.label, self.tool, self.source.link, slot)
+
+    def ask(self, arguments: str, ids: Ids) -> McpApprovalRequest:
+        """The request for one call. Its id ends with a digest of what would be called, where."""
+        return McpApprovalRequest(
+            id=ids.item("mcp_approval_request") + self.source.stamp(self.tool),
+            server_label=self.source.label,
+            name=self.tool.name,
+            arguments=arguments,
+        )
+
+    async def stands(self, request: Asked) -> bool:
+        """Whether the tool is still the one that a request was about, at the same server.
+
+        Raises:
+            ToolFailed: Nobody can say.
+        """
+        try:
+            found, _ = await self.source.tools()
+        except Trouble as trouble:
+            raise ToolFailed(
+                f"what was approved could not be looked at again: {trouble.why}"
+            ) from None
+        now = next((tool for tool in found if tool.name == self.tool.name), None)
+        if now is None or digest_of(now) != digest_of(self.tool):
+            self.doubt()
+        return now is not None and self.source.stamp(now) == mark_of(request.id)
 
 
 class McpRun(ArgumentsCall):
@@ -74,8 +146,6 @@ class McpRun(ArgumentsCall):
     """
 
     steps: ClassVar[str] = "response.mcp_call"
-    delta: ClassVar[DeltaName] = "response.mcp_call_arguments.delta"
-    done: ClassVar[DoneName] = "response.mcp_call_arguments.done"
 
     def __init__(self, label: str, tool: McpTool, link: Link, slot: Slot) -> None:
         super().__init__(slot)
@@ -145,7 +215,7 @@ class McpRun(ArgumentsCall):
                 self._error = trouble.error
 
     def _take(self, result: "CallToolResult") -> None:
-        output = output_of(result, self._link.plain)
+        output = output_of(result, self._link.plain, RESULT_LIMIT)
         if output.failed:
             self._error = told(output.text or "the tool failed without saying why")
         else:

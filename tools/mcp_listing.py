@@ -1,157 +1,124 @@
-"""A server's tools, as they go into an `mcp_list_tools` item and onto the menu.
+"""The tools of one MCP server in one run, and the item that tells of them: `mcp_list_tools`.
 
-What a server lists is data of a stranger: it is bounded, made plain and filtered here, once. A
-digest of a tool is what an approval is bound to; a digest of a definition says whether a listing
-in the input is still the one that a request would get.
-
-Above: `mcp_source`. Below: `mcp_plain`, `mcp_policy`.
+They are known from the input, or the server is asked. Above: `mcp_servers` (servers of requests),
+`mcp_server` (servers of agents). Below: `mcp` (the protocol), `mcp_call` (what becomes of a tool).
 """
 
-import hashlib
-import hmac
-import json
-import re
-import secrets
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
-
-from pydantic_core import from_json, to_json
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import ClassVar, Final
 
 from antiphon.errors import ToolFailed
-from antiphon.items import Item, McpListTools, McpTool
+from antiphon.items import Event, McpListTools, McpTool
 
-from .mcp_plain import Plain
-from .mcp_policy import Policy
+from .call import BaseCall
+from .hosted import Call, Offer, Scope, Slot
+from .mcp import Seen, Source, Trouble, listed_before
+from .mcp_call import McpOffer
 
-if TYPE_CHECKING:
-    from mcp.client import Client
-    from mcp_types import Tool
-
-    from .mcp_way import Way
-
-TOOLS_LIMIT: Final = 512
-"""Tools of one server that a model may be shown."""
-
-PAGES_LIMIT: Final = 100
-"""Pages that a listing may have."""
-
-READ_LIMIT: Final = 20_000
-"""Tools that are looked at, allowed ones or not."""
-
-SIZE_LIMIT: Final = 2 * 1024 * 1024
-"""Bytes of JSON that all tools of a listing may have."""
-
-SCHEMA_LIMIT: Final = 64 * 1024
-"""Bytes of JSON that one tool's schema may have."""
-
-WORDS_LIMIT: Final = 8_192
-"""Characters of a description that a model reads."""
-
-_MARK: Final = 16
-_KEY: Final = secrets.token_bytes(32)
-_ID: Final = re.compile(r"_[0-9a-f]{48}([0-9a-f]{16})")
+RELISTINGS: Final = 8
+"""How often a server is asked again in one run, since it said that its tools are others."""
 
 
-def digest(*told: Any) -> str:
-    """Sixteen hexadecimal digits that stand for some JSON."""
-    return hashlib.sha256(_ordered(told)).hexdigest()[:_MARK]
+class McpListing:
+    """A server's tools in one run: known from the input, or asked for (see `tools.Listing`).
 
-
-def definition_mark(way: "Way", label: str, *filters: object) -> str:
-    """What stands for a definition: another way there is another definition, be it another key
-    alone. Of what is not to be known the digest is keyed, for nobody to try values by it; a new
-    process has a new key, and asks such a server once more.
+    Args:
+        source: The server.
+        scope: The run.
     """
-    hidden = way.hidden and hmac.digest(_KEY, _ordered(way.hidden), "sha256").hex()
-    return digest(list(way.place), hidden, label, *filters)
+
+    def __init__(self, source: Source, scope: Scope) -> None:
+        self._source = source
+        self._scope = scope
+        self._left = RELISTINGS
+        self._doubted = False
+        self._seen = source.seen()
+        before = listed_before(scope.items, source.label, source.mark)
+        fresh = before is not None and source.still(before)
+        self._tools: list[McpTool] | None = list(before.tools) if before and fresh else None
+
+    @property
+    def label(self) -> str:
+        """What the request calls it."""
+        return self._source.label
+
+    @property
+    def known(self) -> bool:
+        """Whether nobody has to be asked: also not again, since the server said that its tools
+        are others.
+        """
+        if self._tools is None or self._doubted:
+            return False
+        return self._left == 0 or not self._seen.over(self._source.link.current())
+
+    @property
+    def offers(self) -> Sequence[Offer]:
+        """What may be called; nothing before it is known, or when it could not be."""
+        source = self._source
+        return [McpOffer(source, tool, self._doubt) for tool in source.kept(self._tools or ())]
+
+    def begin(self, output_index: int) -> "tuple[Call, Slot]":
+        """Ask, as an item of the response."""
+        item_id = self._scope.ids.item("mcp_list_tools") + self._source.mark
+        slot = Slot(item_id, output_index)
+        return _Asking(self._source, self._take, slot), slot
+
+    def _doubt(self) -> None:
+        """It was found to be another list by now."""
+        self._doubted = True
+
+    def _take(self, tools: list[McpTool], seen: Seen) -> None:
+        self._left -= self._tools is not None
+        self._tools, self._seen, self._doubted = tools, seen, False
 
 
-def _ordered(told: Sequence[Any]) -> bytes:
-    found = from_json(to_json(list(told)))
-    return json.dumps(found, sort_keys=True, separators=(",", ":")).encode()
+class _Asking(BaseCall):
+    """An `mcp_list_tools` item in the making."""
 
+    steps: ClassVar[str] = "response.mcp_list_tools"
 
-def digest_of(tool: McpTool) -> str:
-    """What a tool is: its name, its words, its schema, and what it says of itself."""
-    return digest(tool.name, tool.description, tool.input_schema, tool.annotations)
+    def __init__(
+        self, source: Source, take: Callable[[list[McpTool], Seen], None], slot: Slot
+    ) -> None:
+        super().__init__(slot)
+        self._source = source
+        self._take = take
+        self._tools: list[McpTool] = []
+        self._error: str | None = None
 
+    def item(self, status: str) -> McpListTools:
+        """The listing; it has no status of its own."""
+        return McpListTools(
+            id=self.slot.item_id,
+            server_label=self._source.label,
+            tools=self._tools,
+            error=self._error,
+        )
 
-def mark_of(item_id: str | None) -> str | None:
-    """The digest at the end of an id that was made with one; None where there is none."""
-    found = _ID.search(item_id or "")
-    return found[1] if found and found.end() == len(item_id or "") else None
+    def write(self, delta: str) -> Iterable[Event]:
+        """No model writes it."""
+        return ()
 
+    def ready(self, arguments: str) -> Iterable[Event]:
+        """Likewise."""
+        return ()
 
-def listed_before(items: Sequence[Item], label: str, mark: str) -> McpListTools | None:
-    """The last listing of this label in the items, if it is one of the same definition."""
-    for item in reversed(items):
-        if isinstance(item, McpListTools) and item.server_label == label:
-            return item if item.error is None and mark_of(item.id) == mark else None
-    return None
+    def fail(self, reason: str) -> Iterable[Event]:
+        """There are no tools; the response goes on without."""
+        self._error = reason
+        self._take([], self._source.seen())
+        return self.end("failed")
 
-
-async def pages(client: "Client") -> "list[Tool]":
-    """All tools of a server, as it lists them.
-
-    Raises:
-        ToolFailed: It does not come to an end.
-        MCPError: The server refuses.
-    """
-    from mcp_types import PaginatedRequestParams
-
-    found: list[Tool] = []
-    cursors: set[str] = set()
-    params: PaginatedRequestParams | None = None
-    for _ in range(PAGES_LIMIT):
-        page = await client.session.list_tools(params=params)
-        found.extend(page.tools)
-        cursor = page.next_cursor
-        if cursor is None:
-            return found
-        if cursor in cursors or len(found) > READ_LIMIT:
-            break
-        cursors.add(cursor)
-        params = PaginatedRequestParams(cursor=cursor)
-    raise ToolFailed(
-        f"the server's list of tools does not end: after {len(cursors)} pages and {len(found)} "
-        "tools there was more"
-    )
-
-
-def allowed(tools: "Iterable[Tool]", policy: Policy, plain: Plain) -> list[McpTool]:
-    """The tools that may be called, made plain, in the server's order.
-
-    Raises:
-        ToolFailed: They are too many, or too large.
-    """
-    kept: dict[str, McpTool] = {}
-    size = 0
-    for tool in tools:
-        made = _made(tool, plain)
-        if made is None or made.name in kept or not policy.allows(made):
-            continue
-        kept[made.name] = made
-        size += len(to_json(made))
-        if len(kept) > TOOLS_LIMIT or size > SIZE_LIMIT:
-            raise ToolFailed(
-                f"the server lists more than {TOOLS_LIMIT} tools, or {SIZE_LIMIT} bytes of them: "
-                "name those that are wanted in allowed_tools"
-            )
-    return list(kept.values())
-
-
-def _made(tool: "Tool", plain: Plain) -> McpTool | None:
-    """One tool; None for one that no model could call."""
-    name = plain.name(tool.name)
-    if name != tool.name or not 0 < len(name) <= 256:
-        return None
-    hints = tool.annotations
-    try:
-        schema = plain.json(tool.input_schema)
-        said = hints.model_dump(by_alias=True, exclude_none=True, mode="json") if hints else None
-        annotations = None if said is None else plain.json(said)
-        words = None if tool.description is None else plain.text(tool.description, WORDS_LIMIT)
-        made = McpTool(name=name, description=words, input_schema=schema, annotations=annotations)
-    except ValueError:  # too deep, or with numbers that JSON cannot say
-        return None
-    return made if len(to_json(schema)) <= SCHEMA_LIMIT else None
+    async def run(self) -> AsyncIterator[Event]:
+        """Ask the server."""
+        try:
+            self._tools, seen = await self._source.tools()
+        except Trouble as trouble:
+            ended = self.fail(trouble.why)
+        except ToolFailed as error:
+            ended = self.fail(str(error))
+        else:
+            self._take(self._tools, seen)
+            ended = self.end("completed")
+        for event in ended:
+            yield event

@@ -1,11 +1,14 @@
 """`MCPServer`: an MCP server whose tools an agent uses, or to which a provider lends its name.
 
-Above: agents (`Agent(tools=[MCPServer.stdio(...)])`), `mcp.py` (connectors). Below: `mcp_source`.
+Above: agents (`Agent(tools=[MCPServer.stdio(...)])`), `mcp_servers` (connectors). Below:
+`mcp_listing` (its tools), `mcp` (the protocol).
 """
 
+import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,18 +18,28 @@ from antiphon.errors import ConfigurationError, RequestError
 from antiphon.items import BUILT_IN, McpServerTool, ToolDefinition
 
 from .hosted import Offer, Scope
-from .mcp_line import Lines
-from .mcp_link import Link
-from .mcp_listing import definition_mark
-from .mcp_plain import Plain
-from .mcp_policy import Approval, Names, policy_of
-from .mcp_secrets import check_named
-from .mcp_source import McpListing, Source
+from .mcp import (
+    Address,
+    Approval,
+    InProcess,
+    Lines,
+    Link,
+    Names,
+    Plain,
+    Program,
+    Source,
+    Way,
+    check_named,
+    definition_mark,
+    policy_of,
+    sent,
+)
+from .mcp_listing import McpListing
 
 if TYPE_CHECKING:
     import httpx2
 
-    from .mcp_way import Way
+log: logging.Logger = logging.getLogger("antiphon.tools.mcp")
 
 CONNECT_SECONDS: Final = 20.0
 IDLE_SECONDS: Final = 300.0
@@ -50,7 +63,7 @@ class MCPServer:
     def __init__(
         self,
         label: str,
-        way: "Way",
+        way: Way,
         *,
         allowed_tools: Names | None = None,
         require_approval: Approval = "never",
@@ -109,8 +122,6 @@ class MCPServer:
         Raises:
             ConfigurationError: The label, a filter or a number is not what it should be.
         """
-        from .mcp_program import Program
-
         named = check_named(secrets, env or {})
         way = Program(command, args, dict(env or {}), cwd, _uris(roots), named)
         return cls(
@@ -161,18 +172,15 @@ class MCPServer:
         Raises:
             ConfigurationError: The label, a filter or a number is not what it should be.
         """
-        from .mcp_way import Address
-
         known = sent(authorization, headers)
         way = Address(
             url,
+            partial(network, url, *_origins(auth_origins)),
             known,
-            private=True,
             auth=auth,
             roots=_uris(roots),
             named=check_named(secrets, [*known, *dict(parse_qsl(urlsplit(url).query))]),
             silence=timeout + idle,
-            near=_origins(auth_origins),
         )
         return cls(
             label,
@@ -206,8 +214,6 @@ class MCPServer:
             ConfigurationError: The label, a filter or a number is not what it should be.
         """
         from mcp.server import MCPServer as Theirs, Server  # whoever has one has imported this
-
-        from .mcp_way import InProcess
 
         if not isinstance(server, Theirs | Server):
             raise ConfigurationError(
@@ -328,10 +334,13 @@ def check_seconds(**given: float) -> None:
             raise ConfigurationError(f"{name}: expected seconds above 0, got {seconds}")
 
 
-def sent(authorization: str | None, headers: Mapping[str, str] | None) -> dict[str, str]:
-    """The headers of every request, a token as a bearer's."""
-    found = {name.lower(): value for name, value in (headers or {}).items()}
-    if authorization is not None:
-        bare = authorization.strip()
-        found["authorization"] = bare if bare.lower().startswith("bearer ") else f"Bearer {bare}"
-    return found
+def network(*origins: str) -> "httpx2.AsyncBaseTransport":
+    """What sends requests: to these origins wherever they are, else to public addresses alone."""
+    import httpx2
+
+    from .web.network import Near, Public
+
+    def refused(origin: str) -> None:
+        log.warning("an MCP server leads to %s, in a private network: refused", origin)
+
+    return Near(map(httpx2.URL, origins), refused=refused) if origins else Public()

@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from .text import REPLACEMENT
+_TORN: Final = "\ufffd"
+"""What stands for half a surrogate pair."""
 
 _PLAIN: Final = re.compile(r'["\\]')
 _NESTED: Final = re.compile(r'["\[\]{}]')
@@ -84,7 +85,7 @@ class _Text:
         """A UTF-16 code unit; half a pair is held back until its other half has come."""
         if 0xDC00 <= unit <= 0xDFFF:
             high, self._high = self._high, 0
-            pair = chr(0x10000 + ((high - 0xD800) << 10) + (unit - 0xDC00)) if high else REPLACEMENT
+            pair = chr(0x10000 + ((high - 0xD800) << 10) + (unit - 0xDC00)) if high else _TORN
             out.append(pair)
         elif 0xD800 <= unit <= 0xDBFF:
             self._give("", out)
@@ -95,7 +96,7 @@ class _Text:
     def _give(self, text: str, out: list[str]) -> None:
         if self._high:
             self._high = 0
-            out.append(REPLACEMENT)
+            out.append(_TORN)
         if text:
             out.append(text)
 

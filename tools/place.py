@@ -9,11 +9,12 @@ from typing import Final
 
 from antiphon.errors import SandboxError
 from antiphon.items import AgentCall, ContainerFileCitation, Item
-from antiphon.sandboxes import CellEvent, Finished
+from antiphon.sandboxes import CellEvent, Finished, Output, Started
 
 from .citations import MAX_NAMES, Annotate
 from .container_files import ContainerFile, Stock, told
 from .container_row import Visit
+from .container_terms import Terms
 from .containers import Containers, container_of
 from .hosted import Scope
 
@@ -28,7 +29,7 @@ class Place:
         containers: Those of the backend.
         stock: What each begins with.
         fixed: The id of the only one that will do, if the request names one.
-        memory_limit: The memory that the request asks for.
+        terms: What a new one is to be like.
     """
 
     def __init__(
@@ -37,26 +38,26 @@ class Place:
         stock: Stock,
         *,
         fixed: str | None = None,
-        memory_limit: str | None = None,
+        terms: Terms = Terms(),  # noqa: B008 - it never changes
     ) -> None:
         self.containers = containers
         self._sandboxes = containers.sandboxes  # held while a call may use it
         self._stock = stock
         self._fixed = fixed
-        self._limit = memory_limit
+        self._terms = terms
         self._used = ""
 
     def choose(self, scope: Scope) -> str:
         """The container of a call that opens now: the last one may have expired.
 
         Raises:
-            SandboxError: The backend has no such memory limit.
+            SandboxError: As `Containers.choose`.
         """
         if self._fixed is not None:
             return self._fixed
         if not self._used or not self.containers.owns(self._used, scope.principal):
             items = reversed(scope.items)
-            self._used = self.containers.choose(items, scope.principal, self._limit, scope.ids)
+            self._used = self.containers.choose(items, scope.principal, scope.ids, self._terms)
         return self._used
 
     def visit(self, container_id: str, scope: Scope) -> AbstractAsyncContextManager[Visit]:
@@ -79,6 +80,8 @@ async def cell(visit: Visit, source: str, seconds: float) -> AsyncGenerator[Cell
                     finished = event
                 else:
                     yield event
+                if isinstance(event, Started) and (news := visit.news()):
+                    yield Output("stderr", news)
     except SandboxError:  # it never began
         visit.end()
         raise

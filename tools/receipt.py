@@ -7,10 +7,8 @@ images become data URLs, and both have a bound.
 from base64 import b64encode
 from typing import Final
 
-from antiphon.items import CodeOutput, Html, Image, Logs
+from antiphon.items import CodeOutput, Html, Image, Logs, clean
 from antiphon.sandboxes import Display
-
-from .text import clean
 
 LOGS_LIMIT: Final = 256 * 1024
 """Characters of text that an item keeps: the first half and the last half of them. A model reads

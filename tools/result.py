@@ -10,9 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
 from antiphon.errors import ToolFailed
-from antiphon.items import Content, InputFile, InputImage, InputText, Part
-
-from .text import bounded, clean
+from antiphon.items import Content, InputFile, InputImage, InputText, Part, bounded, clean
 
 RESULT_LIMIT = 1024 * 1024
 """Characters of text that one call may give; the rest is cut off, and the model is told."""

@@ -7,18 +7,18 @@ Source: OpenAI's shell tool with a container environment.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from antiphon.errors import ConfigurationError, RequestError
-from antiphon.items import FunctionCall, FunctionTool, Json, ShellTool, ToolDefinition
+from antiphon.items import FunctionTool, Json, ShellTool, ToolDefinition
 from antiphon.sandboxes import MEMORY_LIMITS, Isolation, Sandboxes
 
 from .container_files import File, Stock, Supply, supplies
-from .container_terms import check_terms
+from .container_terms import Terms, check_terms, idle_of
 from .containers import Containers
-from .gate import Gate, NeedsApproval, gate_of
-from .hosted import Scope, Slot
+from .gate import NeedsApproval, gate_of
+from .hosted import Scope
+from .offer import HostedOffer
 from .place import Place, remember
 from .shell_call import COMMANDS, ShellDesk, ShellRun, action_of
 from .uploads import naming, uploaded
@@ -99,7 +99,7 @@ class Shell:
         """The containers of its backend."""
         return self._containers
 
-    def offers(self, definition: ToolDefinition, scope: Scope) -> Sequence["ShellOffer"]:
+    def offers(self, definition: ToolDefinition, scope: Scope) -> Sequence[HostedOffer]:
         """One function, bound to the container that the definition asks for.
 
         Raises:
@@ -113,7 +113,14 @@ class Shell:
         remember(self._containers, scope)
         place, files = self._place(definition.environment or {}, scope)
         desk = ShellDesk(place, self._timeout, self._output)
-        return (ShellOffer(naming(self._function, files), desk, self._gate),)
+        return (
+            HostedOffer(
+                naming(self._function, files),
+                "shell_call",
+                lambda call, slot, scope: ShellRun(desk, call.call_id, slot, scope),
+                self._gate,
+            ),
+        )
 
     async def aclose(self) -> None:
         """Close every sandbox."""
@@ -149,8 +156,10 @@ class Shell:
         limit: Any = environment.get("memory_limit")
         if limit is not None and not (isinstance(limit, str) and limit in MEMORY_LIMITS):
             raise _refused("memory_limit", f"one of {', '.join(MEMORY_LIMITS)}", limit)
+        idle = idle_of(environment.get("expires_after"), within="environment.")
         files = uploaded(_ids(environment), scope.uploads, "environment.file_ids")
-        return Place(self._containers, Stock([*self._files, *files]), memory_limit=limit), files
+        stock = Stock([*self._files, *files])
+        return Place(self._containers, stock, terms=Terms(limit, idle)), files
 
     def _describe(self) -> str:
         place = " (/mnt/data)" if self.isolation != "none" else ""
@@ -160,34 +169,12 @@ class Shell:
             f"Files in the working directory{place} are kept from call to call. Nobody answers "
             "questions that a command asks.",
             f"You read what each prints, and its exit code. Each may take {self._timeout:g} "
-            "seconds. To give the user a file, write it there, and name it in your answer.",
+            "seconds. To give the user a file, write it there, in no folder below, and name it in "
+            "your answer.",
         ]
         if self._files:
             lines.append(f"Files there: {', '.join(file.name for file in self._files)}.")
         return "\n".join(lines)
-
-
-@dataclass(frozen=True, slots=True)
-class ShellOffer:
-    """The shell on the menu of one request; its calls share one container."""
-
-    function: FunctionTool
-    desk: ShellDesk
-    gate: Gate | None
-
-    @property
-    def item_type(self) -> str:
-        """The type of the items that its calls become."""
-        return "shell_call"
-
-    @property
-    def parallel(self) -> bool:
-        """Calls may run beside others; those of one container wait for each other there."""
-        return True
-
-    def begin(self, call: FunctionCall, slot: Slot, scope: Scope) -> ShellRun:
-        """A call opens."""
-        return ShellRun(self.desk, call.call_id, slot, scope)
 
 
 def _parse(arguments: str) -> Mapping[str, Any]:

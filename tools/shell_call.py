@@ -30,6 +30,7 @@ from antiphon.items import (
     ShellOutputDelta,
     ShellOutputDone,
     ShellPrinted,
+    clean,
 )
 from antiphon.sandboxes import CellEvent, Display, Finished, Output
 
@@ -39,7 +40,6 @@ from .partial import StringsField
 from .place import Place, cell, tell
 from .result import misfit, surprise
 from .shell_cell import Printed, cell_of
-from .text import clean
 
 logger: logging.Logger = logging.getLogger("antiphon.tools")
 
@@ -190,7 +190,7 @@ class ShellRun:
         """It will not be executed, or not to its end; its output says why."""
         if self._stage == 0:
             yield ItemAdded(output_index=ANEW, item=self._output("in_progress"))
-        output = Printed().stopped(reason, max(self._desk.output, 1000))
+        output = Printed().stopped(reason, self._desk.output)
         yield ShellOutputDone(**self._printing(len(self._outputs)), output=[output])
         self._outputs.append(output)
         yield ItemDone(output_index=ANEW, item=self._output("incomplete"))

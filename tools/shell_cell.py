@@ -6,13 +6,16 @@ that a command prints can be taken for it. Above: `shell_call.py`. Below: a sand
 
 from typing import Final
 
-from antiphon.items import ShellOutcome, ShellOutput
+from antiphon.items import ShellOutcome, ShellOutput, clean
 from antiphon.sandboxes import Display, Finished, Output
-
-from .text import clean
 
 NOT_RUN: Final = 126
 """The exit code of a command that could not be run, as shells have it."""
+
+_NOTE: Final = 1_000
+"""Characters that are kept of what the sandbox says, at least."""
+
+_LOST: Final = "[Python variables were lost before this command: the interpreter is a new one]"
 
 _SOURCE: Final = """
 import os, signal, subprocess
@@ -81,15 +84,18 @@ class Printed:
             written: A line that names the files it has written, if it has.
         """
         if finished.status == "timeout":
-            note = "[the sandbox was restarted]" if finished.state_lost else written
+            lost = f"[the sandbox was restarted] {finished.error or ''}".rstrip()
+            note = lost if finished.state_lost else written
             return self._output(ShellOutcome(type="timeout"), limit, note)
         self.broken = finished.status in ("crashed", "cancelled")
-        if finished.status == "ok" and self._code is not None:
-            return self._output(ShellOutcome(type="exit", exit_code=self._code), limit, written)
-        reason = (finished.error or "its exit code is not known").rstrip()
-        if finished.status == "error":
-            reason = reason.splitlines()[-1]
-        return self._output(ShellOutcome(type="exit", exit_code=NOT_RUN), limit, reason)
+        code, note = self._code, written
+        if finished.status != "ok" or code is None:
+            code, note = NOT_RUN, (finished.error or "its exit code is not known").rstrip()
+            if finished.status == "error":
+                note = note.splitlines()[-1]
+        if finished.state_lost and not self.broken:  # what code has set, beside the shell
+            note = f"{_LOST}\n{note}".rstrip()
+        return self._output(ShellOutcome(type="exit", exit_code=code), limit, note)
 
     def stopped(self, reason: str, limit: int) -> ShellOutput:
         """The output of a command that was not run to its end, or not at all."""
@@ -97,11 +103,11 @@ class Printed:
         return self._output(ShellOutcome(type="exit", exit_code=NOT_RUN), limit, reason)
 
     def _output(self, outcome: ShellOutcome, limit: int, note: str) -> ShellOutput:
-        stderr = "".join(self._streams["stderr"])
-        if note:
-            stderr += ("" if stderr.endswith("\n") or not stderr else "\n") + clean(note)
-        stdout = _cut("".join(self._streams["stdout"]), limit)
-        return ShellOutput(stdout=stdout, stderr=_cut(stderr, limit), outcome=outcome)
+        stdout, stderr = (_cut("".join(text), limit) for text in self._streams.values())
+        if note:  # however little of a command's own words is wanted
+            stderr += "" if stderr.endswith("\n") or not stderr else "\n"
+            stderr += _cut(clean(note), max(limit, _NOTE))
+        return ShellOutput(stdout=stdout, stderr=stderr, outcome=outcome)
 
 
 def _cut(text: str, limit: int) -> str:

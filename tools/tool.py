@@ -16,10 +16,10 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 from pydantic import ValidationError
 
 from antiphon.errors import ToolDefinitionError
-from antiphon.items import FunctionCall, FunctionTool, Json
+from antiphon.items import FunctionCall, FunctionTool
 
 from . import docstring
-from .arguments import Arguments, read_signature
+from .arguments import Arguments, Signature, read_signature
 from .function import FunctionRun, Kind, Work
 from .gate import Gate, NeedsApproval, gate_of
 from .hosted import Scope, Slot
@@ -66,7 +66,7 @@ class Tool(Generic[P, R]):
     @property
     def item_type(self) -> str:
         """The type of the items that its calls become."""
-        return "antiphon:tool_call"
+        return self._work.item_type
 
     @property
     def timeout(self) -> float | None:
@@ -82,7 +82,14 @@ class Tool(Generic[P, R]):
 
     def discreet(self) -> "Tool[P, R]":
         """The same for strangers: of an exception that nobody was meant to read, the type alone."""
-        work = replace(self._work, discreet=True)
+        return self._with(discreet=True)
+
+    def bound(self, **arguments: Any) -> "Tool[P, R]":
+        """The same with these arguments, which no model fills."""
+        return self._with(bound=arguments)
+
+    def _with(self, **changes: Any) -> "Tool[P, R]":
+        work = replace(self._work, **changes)
         return Tool(work, self.function, parallel=self.parallel, gate=self.gate)
 
     def takes(self, arguments: str) -> bool:
@@ -167,25 +174,58 @@ def tool(
     local = sys._getframe(1).f_locals  # pyright: ignore[reportPrivateUsage]
 
     def make(made_of: Callable[..., Any]) -> Tool[..., Any]:
-        named = _name(made_of, name)
-        kind = _kind(made_of, named)
-        _check_timeout(timeout, named)
+        named = name_of(made_of, name)
         signature = read_signature(made_of, named, local)
-        told = docstring.read(made_of.__doc__, {p.name for p in signature.parameters})
-        arguments = Arguments(named, signature.parameters, told.parameters)
-        parameters, is_strict = arguments.form(strict, named)
-        names = [each.name for each in signature.parameters]
-        gate = gate_of(needs_approval, name=named, parameters=names, parse=arguments.parse)
-        shown = description if description is not None else told.description
-        work = Work(named, made_of, kind, arguments, signature.context, timeout)
-        definition = _definition(named, shown, parameters, is_strict)
-        return Tool(work, definition, parallel=parallel, gate=gate)
+        return build(
+            made_of,
+            signature,
+            name=named,
+            description=description,
+            timeout=timeout,
+            parallel=parallel,
+            strict=strict,
+            needs_approval=needs_approval,
+        )
 
     return make if function is None else make(function)
 
 
-def _definition(name: str, description: str | None, parameters: Json, strict: bool) -> FunctionTool:
-    return FunctionTool(name=name, description=description, parameters=parameters, strict=strict)
+def build(
+    function: Callable[..., Any],
+    signature: Signature,
+    *,
+    name: str,
+    description: str | None,
+    timeout: float | None,
+    parallel: bool,
+    strict: bool | None,
+    needs_approval: NeedsApproval,
+    item_type: str = "antiphon:tool_call",
+) -> Tool[..., Any]:
+    """A tool of a function whose signature was read (see `tool`).
+
+    Args:
+        item_type: The type of the items that its calls become.
+    """
+    kind = _kind(function, name)
+    _check_timeout(timeout, name)
+    told = docstring.read(function.__doc__, {p.name for p in signature.parameters})
+    arguments = Arguments(name, signature.parameters, told.parameters)
+    parameters, is_strict = arguments.form(strict, name)
+    names = [each.name for each in signature.parameters]
+    # A policy looks at what the function will be given: its own defaults, too.
+    own = {each.name: each.default for each in signature.parameters if each.optional}
+    gate = gate_of(
+        needs_approval, name=name, parameters=names, parse=lambda text: own | arguments.parse(text)
+    )
+    shown = description if description is not None else told.description
+    work = Work(name, function, kind, arguments, signature.context, timeout, item_type=item_type)
+    return Tool(
+        work,
+        FunctionTool(name=name, description=shown, parameters=parameters, strict=is_strict),
+        parallel=parallel,
+        gate=gate,
+    )
 
 
 def _check_timeout(timeout: float | None, name: str) -> None:
@@ -195,7 +235,12 @@ def _check_timeout(timeout: float | None, name: str) -> None:
         )
 
 
-def _name(function: Callable[..., Any], given: str | None) -> str:
+def name_of(function: Callable[..., Any], given: str | None) -> str:
+    """What a model calls a function by.
+
+    Raises:
+        ToolDefinitionError: It is no function, or has no name that a model may say.
+    """
     if not (inspect.isfunction(function) or inspect.ismethod(function)):
         raise ToolDefinitionError(
             f"expected a function or a bound method, got {function!r}: wrap it in a function"

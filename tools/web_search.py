@@ -5,26 +5,61 @@
 
     Provider(..., tools=[WebSearch(search=search)])
 
-Above: providers and agents, which find it by its type. Below: `web_search_call.py` (one call),
-`citations.py` (markers). Source: OpenAI's web search tool.
+Above: providers and agents, which find it by its type. Below: `web` (pages, and what a request
+says of its search), `citations` (markers). Source: OpenAI's web search tool; events and actions
+are those of the `openai` SDK's ResponseFunctionWebSearch.
 """
 
 import math
-import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, ClassVar, Final, TypeAlias
 
-from antiphon.errors import ConfigurationError, RequestError
-from antiphon.items import FunctionCall, FunctionTool, Json, ToolDefinition, WebSearchTool
+from pydantic import ValidationError
 
-from .citations import HINT
-from .gate import Gate, NeedsApproval, gate_of
+from antiphon.errors import ConfigurationError, RequestError, ToolFailed
+from antiphon.items import (
+    Event,
+    FunctionTool,
+    Item,
+    Json,
+    ToolDefinition,
+    WebSearchCall,
+    WebSearchTool,
+    bounded,
+    clean,
+)
+
+from .call import BaseCall
+from .citations import HINT, Citations
+from .gate import NeedsApproval, gate_of
+from .guard import guarded, within
 from .hosted import Scope, Slot
-from .web_search_call import Desk, OpenPage, WebSearchRun, arguments_of
-from .web_search_page import PageFetcher
-from .web_search_query import ContextSize, WebQuery
+from .offer import HostedOffer
+from .result import misfit
+from .web import (
+    Action,
+    OpenPage,
+    PageFetcher,
+    PageLink,
+    Pages,
+    Terms,
+    WebPage,
+    WebQuery,
+    WebResult,
+    actions,
+    result_of,
+    terms_of,
+)
 
 Search: TypeAlias = Callable[[WebQuery], Awaitable[Iterable[Any]]]
 """Finds things: `WebResult`s, or objects with `url`, `title` and `text` (or their usual names)."""
@@ -36,9 +71,11 @@ NAMES: Final = (
     "web_search_preview_2025_03_11",
 )
 
-_DOMAIN: Final = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]+(\.[a-z0-9_-]+)*")
-_PLACE: Final = ("city", "region", "country", "timezone")
-_LIMITS: Final[dict[ContextSize, int]] = {"low": 4, "medium": 8, "high": 16}
+_SEARCH: Final = "Search the web."
+_BROWSE: Final = (
+    "Search the web (`search` with a query), read a page (`open_page` with a url), or find where a "
+    "page says something (`find_in_page` with a url and a pattern)."
+)
 
 
 class WebSearch:
@@ -87,7 +124,7 @@ class WebSearch:
             needs_approval,
             name=self.type,
             parameters=["type", "query", "url", "pattern"],
-            parse=arguments_of,
+            parse=_given,
         )
 
     @property
@@ -100,7 +137,7 @@ class WebSearch:
         """All names under which definitions ask for it."""
         return NAMES
 
-    def offers(self, definition: ToolDefinition, scope: Scope) -> Sequence["WebSearchOffer"]:
+    def offers(self, definition: ToolDefinition, scope: Scope) -> tuple[HostedOffer]:
         """One function, bound to what the definition says about the search.
 
         Raises:
@@ -110,134 +147,150 @@ class WebSearch:
             raise RequestError(
                 f"expected a definition of type web_search, got {definition.type!r}", param="type"
             )
-        live = (definition.model_extra or {}).get("external_web_access") is not False
-        opening = self._open
-        if not live and isinstance(opening, PageFetcher):
-            opening = None
-        size: ContextSize = definition.search_context_size or "medium"
-        desk = Desk(
-            search=self._search,
-            open_page=opening,
-            timeout=self._timeout,
-            allowed_domains=_domains(definition.filters),
-            user_location=_location(definition.user_location),
-            context_size=size,
-            limit=_LIMITS[size],
-            live=live,
-            citations=scope.citations,
-        )
+        terms = terms_of(definition)
+        opens = self._open
+        if isinstance(opens, PageFetcher) and not terms.live:
+            opens = None
+        desk = Desk(self._search, Pages(opens, terms), terms, self._timeout, scope.citations)
         scope.citations.wake(partial(desk.restore, scope.items))
-        return (WebSearchOffer(self._function(pages=opening is not None), desk, self._gate),)
+        return (
+            HostedOffer(
+                self._function(pages=opens is not None),
+                "web_search_call",
+                lambda call, slot, scope: WebSearchRun(desk, slot),
+                self._gate,
+            ),
+        )
 
     async def aclose(self) -> None:
         """Nothing is held."""
 
     def _function(self, *, pages: bool) -> FunctionTool:
-        """What the model sees: three kinds of calls where pages can be opened, else one."""
-        kinds = ["search", "open_page", "find_in_page"] if pages else ["search"]
-        properties: Json = {
-            "type": {"type": "string", "enum": kinds},
-            "query": {"type": "string", "description": "For search: what to look for."},
-        }
-        told = "Search the web."
-        if pages:
-            told = (
-                "Search the web (`search` with a query), read a page (`open_page` with a url), or "
-                "find where a page says something (`find_in_page` with a url and a pattern)."
-            )
-            properties["url"] = {"type": "string", "description": "The page's address."}
-            words = "For find_in_page: words, as they stand in the page; case does not matter."
-            properties["pattern"] = {"type": "string", "description": words}
+        """What the model sees."""
+        told = f"{_BROWSE if pages else _SEARCH}\n{HINT}"
         return FunctionTool(
             name=self.type,
-            description=f"{told}\n{HINT}" if self._description is None else self._description,
-            parameters={
-                "type": "object",
-                "properties": properties,
-                "required": ["type"] if pages else ["type", "query"],
-                "additionalProperties": False,
-            },
+            description=told if self._description is None else self._description,
+            parameters=actions(pages=pages),
         )
 
 
-@dataclass(frozen=True, slots=True)
-class WebSearchOffer:
-    """Web search on the menu of one request; its calls share the pages that they opened."""
-
-    function: FunctionTool
-    desk: Desk
-    gate: Gate | None
-
-    @property
-    def item_type(self) -> str:
-        """The type of the items that its calls become."""
-        return "web_search_call"
-
-    @property
-    def parallel(self) -> bool:
-        """Calls may run beside others."""
-        return True
-
-    def begin(self, call: FunctionCall, slot: Slot, scope: Scope) -> WebSearchRun:
-        """A call opens."""
-        return WebSearchRun(self.desk, slot)
+def _given(arguments: str) -> Mapping[str, Any]:
+    return Action.model_validate_json(arguments).given()
 
 
-def _domains(filters: Json | None) -> tuple[str, ...]:
-    """The allowed domains of a definition's filters.
+@dataclass(slots=True)
+class Desk:
+    """What the calls of one request share: the pages that were opened, and the markers."""
 
-    Raises:
-        RequestError: They are no domains, or there is another filter.
-    """
-    given = {key: value for key, value in (filters or {}).items() if value is not None}
-    domains: Any = given.pop("allowed_domains", None) or []
-    if given:
-        raise RequestError(
-            f"filters: expected allowed_domains alone, got {', '.join(sorted(given))}, too: "
-            "leave it out",
-            param="filters",
-            code="unsupported_value",
+    search: Search
+    pages: Pages
+    terms: Terms
+    timeout: float
+    citations: Citations
+    markers: dict[str, str] = field(default_factory=dict[str, str])
+    read: int = 0
+
+    def restore(self, items: Sequence[Item]) -> None:
+        """Know again the markers of what was found earlier; items that were read are not again."""
+        first, self.read = self.read, len(items)
+        for item in items[first:]:
+            for found in (item.results or ()) if isinstance(item, WebSearchCall) else ():
+                url, marker, title = found.get("url"), found.get("cite"), found.get("title")
+                if isinstance(url, str) and isinstance(marker, str):
+                    link = PageLink(url, title if isinstance(title, str) else "")
+                    self.citations.restore(marker, link.text, link.annotate)
+                    self.markers.setdefault(url, marker)
+
+    def marker(self, link: PageLink) -> str:
+        """The marker of a page; the same one each time that it is found."""
+        self.citations.refresh()  # it may have one from earlier in the conversation
+        if link.url not in self.markers:
+            self.markers[link.url] = self.citations.mint(link.text, link.annotate)
+        return self.markers[link.url]
+
+    def shown(self, found: WebResult | WebPage, text: str, most: int) -> Json:
+        """A text that was found, as the model reads it, and where."""
+        link = PageLink(found.url, clean(found.title)[:300])
+        return {
+            "cite": self.marker(link),
+            "url": link.url,
+            "title": link.title,
+            "text": bounded(clean(text), most),
+        }
+
+
+class WebSearchRun(BaseCall):
+    """A call whose item is `web_search_call`; what the model reads of it are its `results`."""
+
+    steps: ClassVar[str] = "response.web_search_call"
+
+    def __init__(self, desk: Desk, slot: Slot) -> None:
+        super().__init__(slot)
+        self.desk = desk
+        self.action: Json = {"type": "search", "query": ""}
+        self.results: list[Json] | None = None
+        self.error: str | None = None
+
+    def item(self, status: str) -> WebSearchCall:
+        """The receipt so far."""
+        return WebSearchCall(
+            id=self.slot.item_id,
+            status=status,
+            action=self.action,
+            results=self.results,
+            error=self.error,
         )
-    listed = cast("list[Any]", domains) if isinstance(domains, list) else None
-    if listed is None or len(listed) > 100:
-        raise _no_domain("a list of at most 100 domains", cast("object", domains))
-    names: list[str] = []
-    for each in listed:
-        name = each.lower().strip().rstrip(".") if isinstance(each, str) else ""
-        if not _DOMAIN.fullmatch(name):
-            raise _no_domain("domains such as example.com, without a scheme or path", each)
-        names.append(name)
-    return tuple(names)
 
+    def write(self, delta: str) -> Iterable[Event]:
+        """The wire has no event for a query in the making."""
+        return ()
 
-def _no_domain(wanted: str, got: object) -> RequestError:
-    return RequestError(
-        f"filters.allowed_domains: expected {wanted}, got {str(got)[:100]!r}",
-        param="filters.allowed_domains",
-        code="invalid_value",
-    )
+    def ready(self, arguments: str) -> Iterable[Event]:
+        """What is to be done is known."""
+        try:
+            action = Action.model_validate_json(arguments)
+        except ValidationError as error:
+            self.error = misfit(error, "web_search")
+            return ()
+        self.action = action.told()
+        if action.missing:
+            needs = " and ".join(action.missing)
+            self.error = f"`web_search` of type {action.kind} needs {needs}: call it again"
+        return ()
 
+    def fail(self, reason: str) -> Iterable[Event]:
+        """End the item failed; the model reads the reason."""
+        self.error = bounded(reason, 1000)
+        self.results = None
+        return self.end("failed")
 
-def _location(given: Json | None) -> Mapping[str, str] | None:
-    """Where the user is; None where nothing is said.
+    def run(self) -> AsyncIterator[Event]:
+        """Search or open, and tell what was found."""
+        return guarded(self, self._execute(), name="web_search")
 
-    Raises:
-        RequestError: It is not the form that there is, or holds no texts.
-    """
-    if not given:
-        return None
-    if given.get("type", "approximate") != "approximate":
-        raise RequestError(
-            f"user_location.type: expected 'approximate', got {given['type']!r}",
-            param="user_location.type",
-            code="invalid_value",
-        )
-    place = {key: given[key] for key in _PLACE if given.get(key) is not None}
-    for key, value in place.items():
-        if not isinstance(value, str) or len(value) > 200:
-            raise RequestError(
-                f"user_location.{key}: expected a short text, got {str(value)[:100]!r}",
-                param=f"user_location.{key}",
-                code="invalid_value",
-            )
-    return place or None
+    async def _execute(self) -> AsyncGenerator[Event, None]:
+        if self.error is not None:
+            raise ToolFailed(self.error)
+        yield self.step("searching")
+        seconds = self.desk.timeout
+        late = f"it took longer than its {seconds:g} seconds and was stopped"
+        self.results = await within(self._found(), seconds, late)
+
+    async def _found(self) -> list[Json]:
+        if self.action["type"] == "search":
+            return await self._search(self.action["query"])
+        return await self._read(self.action["url"], self.action.get("pattern"))
+
+    async def _search(self, words: str) -> list[Json]:
+        desk, size = self.desk, self.desk.terms.size
+        given = [result_of(each) for each in await desk.search(desk.terms.query(words))]
+        found = [each for each in given if desk.terms.allow(each.url)][: size.results]
+        self.action["sources"] = [{"type": "url", "url": each.url} for each in found]
+        return [desk.shown(each, each.text, size.passage) for each in found]
+
+    async def _read(self, url: str, pattern: str | None) -> list[Json]:
+        desk = self.desk
+        page = await desk.pages.page(url)
+        texts = [page.text] if pattern is None else page.passages(pattern)
+        return [desk.shown(page, text, desk.terms.size.page) for text in texts]

@@ -33,6 +33,9 @@ def test_no_two_item_types_share_a_prefix_and_all_are_of_known_types() -> None:
         name
         for kind in kinds
         if kind not in (UnknownItem, ItemReference)
-        for name in get_args(kind.model_fields["type"].annotation)
+        for name in (
+            kind.model_fields["type"].default,
+            *get_args(kind.model_fields["type"].annotation),
+        )
     }
     assert set(PREFIX) <= known

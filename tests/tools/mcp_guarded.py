@@ -176,6 +176,7 @@ def login(url: str, kept: Kept, person: Person) -> OAuthClientProvider:
 def guarded(office: Office) -> Generator[str]:
     """Serve it; gives the server's URL."""
     listening = socket.create_server(("127.0.0.1", 0))
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or answers wait
     base = f"http://127.0.0.1:{listening.getsockname()[1]}"
     registering = ClientRegistrationOptions(
         enabled=True, valid_scopes=["tools"], default_scopes=["tools"]

@@ -27,7 +27,7 @@ from antiphon.items import (
 from antiphon.models import FunctionCall, ScriptedModel
 from antiphon.tools import MCPServer
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 PNG = b"\x89PNG\r\n\x1a\nnot much of a picture"
 SCRIPT = Path(__file__).parent / "mcp_program.py"
 

@@ -10,6 +10,7 @@ import pytest
 from antiphon.errors import (
     ConfigurationError,
     RequestError,
+    SandboxBusy,
 )
 from antiphon.items import (
     AutoContainer,
@@ -31,9 +32,11 @@ from .conftest import OK, FakeSandboxes
 
 if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
     from tools.container_files import Stock
+    from tools.container_terms import Terms
     from tools.containers import Containers
 else:
     from antiphon.tools.container_files import Stock
+    from antiphon.tools.container_terms import Terms
     from antiphon.tools.containers import Containers
 
 pytestmark = pytest.mark.anyio
@@ -128,11 +131,66 @@ async def test_a_container_that_expired_between_calls_is_replaced() -> None:
     assert receipt(await play(offer, written("1"))).container_id == "cntr_1"
 
 
+NEW = "[a new container: variables and files of earlier calls are not in it]\n"
+
+
+@pytest.mark.parametrize("gone", ["cntr_gone", "cntr_0"], ids=["expired", "of another memory"])
+async def test_the_first_cell_in_place_of_another_container_says_so(gone: str) -> None:
+    sandboxes = FakeSandboxes()
+    sandboxes.mint(principal="ada")
+    asked = CodeInterpreterTool(container=AutoContainer(memory_limit="4g"))
+    scope = Scope(principal="ada", items=[call_item(gone)])
+    (offer,) = CodeInterpreter(sandboxes).offers(asked, scope)
+    said = [logs(receipt(await play(offer, written("1"), scope=scope))) for _ in range(2)]
+    assert said == [NEW, ""]
+
+
+async def test_a_cell_that_never_began_leaves_it_to_the_next_one_to_say() -> None:
+    sandboxes = FakeSandboxes(SandboxBusy("All are in use.", retry_after=1))
+    scope = Scope(items=[call_item("cntr_gone")])
+    (offer,) = CodeInterpreter(sandboxes).offers(AUTO, scope)
+    assert NEW not in logs(receipt(await play(offer, written("1"), scope=scope)))
+    sandboxes.script = (Started(), OK)
+    assert logs(receipt(await play(offer, written("1"), scope=scope))) == NEW
+
+
+async def test_a_call_that_had_no_container_is_none_to_be_missed() -> None:
+    scope = Scope(items=[call_item("")])
+    (offer,) = CodeInterpreter(FakeSandboxes()).offers(AUTO, scope)
+    assert logs(receipt(await play(offer, written("1"), scope=scope))) == ""
+
+
+def expiring(after: Any) -> CodeInterpreterTool:
+    place = {"type": "auto", "expires_after": after}
+    return CodeInterpreterTool.model_validate({"type": "code_interpreter", "container": place})
+
+
+async def test_a_container_expires_when_the_definition_says() -> None:
+    sandboxes = FakeSandboxes()
+    later = expiring({"anchor": "last_active_at", "minutes": 5})
+    assert await used(sandboxes, later, []) == ["cntr_0", "cntr_0"]
+    assert await used(sandboxes, later, [call_item("cntr_0")]) == ["cntr_0", "cntr_0"]
+    sooner = expiring({"anchor": "last_active_at", "minutes": 1})
+    assert await used(sandboxes, sooner, [call_item("cntr_0")]) == ["cntr_1", "cntr_1"]
+    assert sandboxes.idle == {"cntr_0": 300, "cntr_1": 60}
+
+
+@pytest.mark.parametrize(
+    "after",
+    [5, {"minutes": 5}, {"anchor": "last_active_at"}]
+    + [{"anchor": "last_active_at", "minutes": given} for given in (0, 21, 1.5, "5", True)],
+)
+async def test_a_time_to_expire_that_is_none_is_refused_by_name(after: Any) -> None:
+    with pytest.raises(RequestError, match="minutes") as refused:
+        CodeInterpreter(FakeSandboxes()).offers(expiring(after), Scope())
+    assert (refused.value.status, refused.value.param) == (400, "container.expires_after")
+
+
 async def test_containers_that_are_gone_are_forgotten() -> None:
     sandboxes = FakeSandboxes()
     known = Containers(sandboxes)
     for _ in range(1_000):
-        async with known.use(known.choose([], "ada", None, Ids()), "ada", Stock()):
+        async with known.use(known.choose([], "ada", Ids(), Terms()), "ada", Stock()):
             pass
         sandboxes.owners.clear()
     assert len(known) <= 64
@@ -246,7 +304,7 @@ async def test_cells_of_one_container_run_in_the_order_of_their_calls() -> None:
         async for _ in calls[number].run():
             pass
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             for number in range(8):
                 tasks.start_soon(drive, number)
@@ -266,7 +324,7 @@ async def test_a_cancelled_cell_leaves_the_container_to_the_next_one() -> None:
         async for event in call.run():
             seen.append(event.type.rpartition(".")[2])
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(drive)
             await running.wait()

@@ -87,7 +87,7 @@ async def test_what_a_cut_cell_wrote_is_known_and_is_no_other_cells() -> None:
         async for _ in call.run():
             pass
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(drive)
             await running.wait()
@@ -218,7 +218,7 @@ async def test_responses_of_one_principal_hold_two_uploads_at_a_time(
         (offer,) = tool.offers(asked(f"file_{number}"), scope)
         await play(offer, written("{}"), scope=scope)
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             for number in range(8):
                 tasks.start_soon(one, number, "ada")

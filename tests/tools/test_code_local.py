@@ -73,7 +73,8 @@ async def test_output_streams_while_the_code_runs(tool: CodeInterpreter) -> None
     await events.aclose()  # the reader leaves in the middle of an endless loop
     assert seen == ["interpreting", "output"]
     assert await cell(offer, "1 + 1") == ("completed", "2\n")
-    assert opened.item.container_id == offer.place.choose(Scope())
+    again: Any = next(iter(begin(offer).open()))
+    assert opened.item.container_id == again.item.container_id
 
 
 async def test_a_cancelled_cell_leaves_the_sandbox_usable_with_its_state(
@@ -109,7 +110,7 @@ async def test_a_crash_is_told_and_the_next_cell_runs_anew(tool: CodeInterpreter
 async def test_code_over_time_fails_and_says_after_how_long() -> None:
     async with LocalSandboxes(grace=0.5) as sandboxes:
         (offer,) = CodeInterpreter(sandboxes, timeout=0.2).offers(AUTO, Scope())
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             status, logs = await cell(offer, "while True: pass")
             assert status == "failed" and "0.2 s" in logs
             assert await cell(offer, "1 + 1") == ("completed", "2\n")
@@ -126,7 +127,7 @@ async def test_an_image_comes_as_a_data_url(tool: CodeInterpreter) -> None:
 async def test_a_full_machine_fails_the_call_with_a_time_to_try_again() -> None:
     async with LocalSandboxes(live=1) as sandboxes:
         tool = CodeInterpreter(sandboxes)
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             assert await cell(tool.offers(AUTO, Scope())[0], "1") == ("completed", "1\n")
             status, logs = await cell(tool.offers(AUTO, Scope())[0], "1")
     assert status == "failed" and "Try again in" in logs

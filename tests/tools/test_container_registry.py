@@ -191,7 +191,7 @@ async def test_a_file_is_told_as_it_is_while_a_cell_runs() -> None:
     file = await known.put(made.id, "local", "a.csv", b"1")
     definition = CodeInterpreterTool(container=made.id)
     (offer,) = CodeInterpreter(sandboxes).offers(definition, Scope())
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(play, offer, written("1"))
             await running.wait()

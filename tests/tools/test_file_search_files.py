@@ -57,6 +57,16 @@ def test_a_folder_gives_all_of_its_files_that_are_not_hidden(tmp_path: Path) -> 
     assert sorted(str(each) for each in found(result)) == ["boats.md", "oaks.md", "trees.md"]
 
 
+def test_a_file_that_vanished_fails_the_search_without_its_path(tmp_path: Path) -> None:
+    (tmp_path / "boats.md").write_bytes(BOATS[1])
+    tool = FileSearch(files=[tmp_path / "boats.md"])
+    (tmp_path / "boats.md").unlink()
+    result = agent(tool).run_sync("Boats?")
+    (call,) = [item for item in result.items if isinstance(item, FileSearchCall)]
+    said: str = (call.model_extra or {})["error"]
+    assert call.status == "failed" and "boats.md" in said and str(tmp_path) not in said
+
+
 def test_links_out_of_a_folder_are_not_followed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

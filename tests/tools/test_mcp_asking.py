@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 ways = pytest.mark.parametrize(("way", "revision"), SOME)
 
-SOON = 10.0
+SOON = 60.0
 """Seconds, far less than a call may take."""
 
 

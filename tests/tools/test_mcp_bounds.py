@@ -58,7 +58,7 @@ async def _many_messages() -> AsyncGenerator[str, None]:
 async def test_an_event_without_end_fails_the_call_and_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lower(monkeypatch, "mcp_way", "EVENT_LIMIT", 50_000)
+    lower(monkeypatch, "mcp.address", "EVENT_LIMIT", 50_000)
     stranger = Stranger()
     stranger.answers["tools/call"] = streamed(_one_event)
     error = str((await looked(stranger)).error)
@@ -68,7 +68,7 @@ async def test_an_event_without_end_fails_the_call_and_says_why(
 async def test_a_stream_without_end_fails_the_call_and_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lower(monkeypatch, "mcp_http", "ANSWER_LIMIT", 100_000)
+    lower(monkeypatch, "mcp.http", "ANSWER_LIMIT", 100_000)
     stranger = Stranger()
     stranger.answers["tools/call"] = streamed(_many_events)
     error = str((await looked(stranger)).error)
@@ -78,7 +78,7 @@ async def test_a_stream_without_end_fails_the_call_and_says_why(
 async def test_an_answer_without_end_fails_the_call_and_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lower(monkeypatch, "mcp_http", "ANSWER_LIMIT", 100_000)
+    lower(monkeypatch, "mcp.http", "ANSWER_LIMIT", 100_000)
     stranger = Stranger()
 
     async def long(message: dict[str, Any], request: Request) -> JSONResponse:
@@ -92,7 +92,7 @@ async def test_an_answer_without_end_fails_the_call_and_says_why(
 async def test_messages_that_nobody_asked_for_fail_the_call_and_it_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lower(monkeypatch, "mcp_traffic", "FLOOD", 200)
+    lower(monkeypatch, "mcp.traffic", "FLOOD", 200)
     stranger = Stranger()
     stranger.answers["tools/call"] = streamed(_many_messages)
     error = str((await looked(stranger)).error)
@@ -117,14 +117,14 @@ async def told(times: int) -> McpCall:
 
 
 async def test_progress_that_was_asked_for_is_no_flood(monkeypatch: pytest.MonkeyPatch) -> None:
-    lower(monkeypatch, "mcp_traffic", "FLOOD", 200)
+    lower(monkeypatch, "mcp.traffic", "FLOOD", 200)
     assert (await told(1_000)).output == "done"
 
 
 async def test_progress_without_end_fails_the_call_and_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lower(monkeypatch, "mcp_traffic", "PROGRESS", 100)
+    lower(monkeypatch, "mcp.traffic", "PROGRESS", 100)
     assert "the server was left: it told its progress 100 times" in str((await told(500)).error)
 
 
@@ -136,7 +136,7 @@ async def test_progress_of_nobody_s_request_is_a_flood(monkeypatch: pytest.Monke
             yield frame(note)
             await anyio.lowlevel.checkpoint()
 
-    lower(monkeypatch, "mcp_traffic", "FLOOD", 200)
+    lower(monkeypatch, "mcp.traffic", "FLOOD", 200)
     stranger = Stranger()
     stranger.answers["tools/call"] = streamed(other)
     assert "200 messages that nobody asked for" in str((await looked(stranger)).error)
@@ -159,7 +159,7 @@ async def test_a_server_cannot_say_that_it_has_forgotten_the_session_and_be_call
 async def test_a_server_may_be_silent_for_as_long_as_a_call_may_take() -> None:
     server = MCPServer.http("desk", "http://desk.example/mcp", timeout=600, idle=50)
     seen: list[Any] = []
-    network: Any = importlib.import_module("antiphon.tools.mcp_http")
+    network: Any = importlib.import_module("antiphon.tools.mcp.http")
     way: Any = server._way  # pyright: ignore[reportPrivateUsage]
     with pytest.MonkeyPatch.context() as patch:
         make = network.http_client

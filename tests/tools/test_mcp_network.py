@@ -88,7 +88,7 @@ def test_what_is_no_origin_is_refused(url: str) -> None:
 
 
 async def test_an_origin_is_a_scheme_a_host_and_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    module: Any = importlib.import_module("antiphon.tools.mcp_network")
+    module: Any = importlib.import_module("antiphon.tools.web.network")
     near: list[str] = []
     far: list[str] = []
 
@@ -99,7 +99,8 @@ async def test_an_origin_is_a_scheme_a_host_and_a_port(monkeypatch: pytest.Monke
 
         return httpx2.MockTransport(answer)
 
-    ways = module.Near([httpx2.URL("http://desk.corp/mcp"), httpx2.URL("https://login.corp:8443")])
+    origins = [httpx2.URL("http://desk.corp/mcp"), httpx2.URL("https://login.corp:8443")]
+    ways = module.Near(origins, refused=far.append)
     await ways.aclose()
     monkeypatch.setattr(ways, "_near", took(near))
     monkeypatch.setattr(ways, "_public", took(far))

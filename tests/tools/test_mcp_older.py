@@ -51,7 +51,7 @@ async def test_a_session_that_cannot_begin_is_a_failed_listing_at_once(what: str
 async def test_a_session_lives_on_after_more_bytes_than_one_answer_may_have(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(importlib.import_module("antiphon.tools.mcp_http"), "ANSWER_LIMIT", 20_000)
+    monkeypatch.setattr(importlib.import_module("antiphon.tools.mcp.http"), "ANSWER_LIMIT", 20_000)
     older = Older(text="x" * 8_000)
     receipts = await looked(older, 6)
     assert [one.status for one in receipts] == ["completed"] * 6
@@ -59,6 +59,6 @@ async def test_a_session_lives_on_after_more_bytes_than_one_answer_may_have(
 
 
 async def test_an_event_that_is_too_long_says_so() -> None:
-    way: Any = importlib.import_module("antiphon.tools.mcp_way")
+    way: Any = importlib.import_module("antiphon.tools.mcp.address")
     (receipt,) = await looked(Older(text="x" * way.OLD_EVENT_LIMIT), 1)
     assert "the server was left: it sent an event of more than 1048576 bytes" in str(receipt.error)

@@ -81,6 +81,6 @@ async def test_a_tool_whose_name_hides_something_is_left_out(odd: str) -> None:
 
 
 def test_the_longer_of_two_secrets_is_looked_for_first() -> None:
-    module: Any = importlib.import_module("antiphon.tools.mcp_plain")
+    module: Any = importlib.import_module("antiphon.tools.mcp.plain")
     plain = module.Plain(("secret-1", "secret-1-and-more"))
     assert plain.whole("it is secret-1-and-more") == "it is [redacted]"

@@ -2,8 +2,10 @@
 
 import base64
 import importlib
+from collections.abc import Mapping
 from typing import Any
 
+import httpx2
 import pytest
 from starlette.requests import Request
 
@@ -18,6 +20,12 @@ pytestmark = pytest.mark.anyio
 
 PASSWORD = "p@ss/w\u00f6rd-1"
 QUOTED = "p%40ss%2Fw%C3%B6rd-1"
+
+
+def address(url: str, headers: Mapping[str, str] | None = None) -> Any:
+    """The way to this URL, which nobody goes."""
+    module: Any = importlib.import_module("antiphon.tools.mcp.address")
+    return module.Address(url, httpx2.AsyncHTTPTransport, headers or {})
 
 
 async def said_back(name: str, url: str = "", **options: Any) -> tuple[str, str]:
@@ -45,16 +53,14 @@ async def test_a_quoted_password_of_a_url_is_sent_as_it_is_meant_and_never_shown
 
 @pytest.mark.parametrize("form", [PASSWORD, QUOTED])
 async def test_a_password_of_a_url_is_redacted_in_each_form(form: str) -> None:
-    way = importlib.import_module("antiphon.tools.mcp_way").Address(f"http://b:{QUOTED}@h/")
-    plain = importlib.import_module("antiphon.tools.mcp_plain").Plain(tuple(way.secrets))
+    way = address(f"http://b:{QUOTED}@h/")
+    plain = importlib.import_module("antiphon.tools.mcp.plain").Plain(tuple(way.secrets))
     assert plain.whole(f"it is {form}.") == "it is [redacted]."
 
 
 async def test_a_password_inside_a_basic_header_is_redacted() -> None:
     header = "Basic " + base64.b64encode(b"bob:hunter2-hunter2").decode()
-    way = importlib.import_module("antiphon.tools.mcp_way").Address(
-        "http://h/", {"authorization": header}
-    )
+    way = address("http://h/", {"authorization": header})
     assert "hunter2-hunter2" in way.secrets
 
 
@@ -116,5 +122,4 @@ def test_a_secret_that_is_not_sent_cannot_be_named() -> None:
 
 
 def test_a_field_of_a_url_that_is_called_a_key_is_a_secret() -> None:
-    address = importlib.import_module("antiphon.tools.mcp_way").Address
     assert address("http://h/?key=abc-123&toolset=archive-of-everything").secrets == ["abc-123"]

@@ -101,7 +101,7 @@ async def test_memory_holds_as_many_stores_as_it_may(tmp_path: Path) -> None:
         assert job is not None
         rows = kept.Vectors(np.asarray([[1, 0]], np.float32), [0])
         await engine.finish(job, [kept.Chunk(name, "", 0, 1, None, None)], rows)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         for name in "abab":
             found = await engine.candidates(f"vs_{name}", kept.Query("zebra", vector))
             assert len(found.found) == 1

@@ -230,15 +230,18 @@ async def test_a_library_that_rested_in_the_middle_of_a_call_reads_on_when_it_wa
 class Late(kept.SqliteEngine):
     """Says of its first claim that it is written, and answers when it is told to."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, fault: Exception | None = None) -> None:
         super().__init__(path)
         self.written = anyio.Event()
         self.answer = anyio.Event()
+        self.fault = fault
 
     async def claim(self, *given: Any, **options: Any) -> kept.Job | None:
         job = await super().claim(*given, **options)
         self.written.set()
         await self.answer.wait()
+        if self.fault is not None:
+            raise self.fault
         return job
 
 
@@ -256,6 +259,21 @@ async def test_a_claim_that_was_written_while_a_library_came_to_rest_is_given_ba
             late.answer.set()
     library.wake()
     assert (await settled(library)).counts == kept.Counts(completed=1)
+    await library.aclose()
+
+
+async def test_a_claim_that_fails_while_a_library_comes_to_rest_does_not_keep_it_awake(
+    tmp_path: Path,
+) -> None:
+    late = Late(tmp_path / "s.db", OSError("the disk is gone"))
+    library = kept.Library(late, clock=lambda: float(START), workers=1)
+    await waiting(library, Files(), ["A keel."])
+    with anyio.fail_after(PATIENCE):
+        await late.written.wait()
+        async with anyio.create_task_group() as group:
+            group.start_soon(library.rest)
+            await anyio.lowlevel.checkpoint()
+            late.answer.set()
     await library.aclose()
 
 

@@ -146,6 +146,19 @@ async def test_a_command_that_runs_out_of_time_says_so_and_the_next_one_runs() -
     assert sandboxes.timeouts == [1.5, 1.5]
 
 
+async def test_state_that_was_lost_is_said_however_little_output_is_wanted() -> None:
+    arguments = json.dumps({"commands": ["a"], "max_output_length": 1})
+    gone = Finished("timeout", "All variables and all files are lost.", True, 2)
+    for script, said in (
+        ((Started(), gone), "all files are lost"),
+        ((Started(), ZERO, Finished("ok", None, True, 2)), "variables were lost before"),
+        ((Started(), Finished("error", "1 / 0\nIt broke", True, 2)), "variables were lost before"),
+        ((SandboxError("It has expired."),), "It has expired."),
+    ):
+        output = await ran(*script, arguments=arguments)
+        assert said in output.output[0].stderr, script
+
+
 async def test_a_call_may_ask_for_less_time_and_output_and_not_for_more() -> None:
     sandboxes = FakeSandboxes(Started(), Output("stdout", "0123456789" * 10), ZERO, OK)
     shell = Shell(sandboxes, timeout=2, output=50)
@@ -278,6 +291,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"type": "container_auto", "file_ids": ["f"]}, "environment.file_ids"),
     ({"type": "container_auto", "skills": [{}]}, "environment.skills"),
     ({"type": "container_auto", "memory_limit": "2g"}, "environment.memory_limit"),
+    ({"type": "container_auto", "expires_after": {"minutes": 5}}, "environment.expires_after"),
     (
         {"type": "container_auto", "network_policy": {"type": "allowlist"}},
         "environment.network_policy",
@@ -294,12 +308,14 @@ def test_an_environment_that_cannot_be_given_is_refused(
     assert caught.value.param == param
 
 
-async def test_memory_is_asked_for_and_a_disabled_network_is_what_there_is() -> None:
+async def test_memory_and_time_are_asked_for_and_a_disabled_network_is_what_there_is() -> None:
     sandboxes = FakeSandboxes(Started(), ZERO, OK)
     policy = {"type": "disabled"}
-    where = {"type": "container_auto", "memory_limit": "4g", "network_policy": policy}
+    where: dict[str, Any] = {"type": "container_auto", "memory_limit": "4g"}
+    where["network_policy"] = policy
+    where["expires_after"] = {"anchor": "last_active_at", "minutes": 2}
     items_of(await played(begun(Shell(sandboxes), **where), LIST))
-    assert sandboxes.limits == ["4g"]
+    assert (sandboxes.limits, sandboxes.idle) == (["4g"], {"cntr_0": 120})
 
 
 async def test_files_are_there_before_the_first_command() -> None:

@@ -259,7 +259,7 @@ async def test_an_async_tool_over_time_is_stopped_and_says_so() -> None:
         finally:
             stopped.append(True)
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         assert await failure(slow) == "`slow` took longer than its 0.01 seconds and was stopped"
     assert stopped
 
@@ -272,7 +272,7 @@ async def test_a_plain_tool_over_time_is_left_behind() -> None:
         release.wait(10)
 
     try:
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             assert "took longer than its 0.01 seconds" in await failure(slow)
     finally:
         release.set()
@@ -301,7 +301,7 @@ async def test_cancellation_passes_through() -> None:
         async for event in call.run():
             ended.append(event.type)
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(drive)
             await begun.wait()
@@ -352,5 +352,5 @@ async def test_a_stop_iteration_in_a_plain_function_is_a_failure() -> None:
     def first() -> int:
         return next(iter(()))
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         assert "StopIteration" in await failure(first)

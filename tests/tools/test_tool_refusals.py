@@ -57,7 +57,6 @@ class Shop:
         (functools.partial(positional, 1), "expected a function or a bound method"),
         (3, "expected a function or a bound method, got 3"),
     ],
-    ids=str,
 )
 def test_it_is_refused_with_the_reason(function: Any, words: str) -> None:
     with pytest.raises(ToolDefinitionError, match=words) as caught:

@@ -77,7 +77,7 @@ async def test_the_certificate_has_to_be_for_the_name_and_not_for_the_address(
     trusted = ssl.create_default_context(cafile=str(certificate))
     async with serving(certificate, heads) as port, httpx2.AsyncClient(verify=trusted) as client:
         fetch = PageFetcher(http_client=client, resolve=loopback, private_urls=True)
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             page = await fetch(f"https://sea.example:{port}/salt")
             assert page.text == "salt"
             with pytest.raises(ToolFailed, match="cannot be reached"):

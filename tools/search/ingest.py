@@ -10,7 +10,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from contextvars import Context
 from pathlib import Path
 from typing import Final, Protocol
@@ -204,9 +204,10 @@ class Ingest:
         try:
             return await asyncio.shield(asked)
         except asyncio.CancelledError:  # the engine may have written it already: give it back
-            job = await asked
-            if job is not None:
-                await self._engine.release(job)
+            with suppress(Exception):  # what failed has nothing to be given back: this ends here
+                job = await asked
+                if job is not None:
+                    await self._engine.release(job)
             raise
 
     async def _whole(self, job: Job, read: asyncio.Event) -> None:

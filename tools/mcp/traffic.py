@@ -1,7 +1,7 @@
 """What comes from an MCP server over its session: counted, so that none fills the memory or keeps
 us busy for ever, and its end told.
 
-Above: `mcp_way`, `mcp_line`. Below: the SDK's streams of messages.
+Above: the ways, `line`. Below: the SDK's streams of messages.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from .mcp_stdio import TooMuch
+from .stdio import TooMuch
 
 if TYPE_CHECKING:
     from mcp.client.session import IncomingMessage

@@ -6,7 +6,7 @@ callers only send requests through it. A caller that is cancelled sends the prot
 cancellation and takes nothing else down. A line that nobody uses for a while is closed; one whose
 server hung up is replaced when it is wanted again.
 
-Above: `mcp_source`. Below: `mcp_way` (where to). Not here: what is asked.
+Above: `link`. Below: `way` (where to). Not here: what is asked.
 """
 
 import asyncio
@@ -20,8 +20,9 @@ from weakref import WeakSet
 
 import anyio
 
-from .mcp_traffic import Traffic, Watch
-from .mcp_way import Way, guard_said, leaf, status_of
+from .fault import leaf, status_of, words
+from .traffic import Traffic, Watch
+from .way import Way
 
 if TYPE_CHECKING:
     from mcp.client import Client
@@ -217,18 +218,6 @@ class Line:
             await anyio.sleep(next(pauses))
             self._others()
         heard.set()
-
-
-def words(error: BaseException) -> str:
-    """What went wrong with a session, without anything that may be a credential."""
-    if guard_said(error):
-        return str(getattr(error, "message", "it cannot be reached"))
-    if isinstance(error, FileNotFoundError | PermissionError):
-        return f"its program could not be started: {error.strerror}"
-    if type(error).__module__.startswith("mcp.client.auth"):
-        return f"logging in failed: {str(error).split(chr(10), 1)[0][:200]}"
-    message: object = getattr(error, "message", None)
-    return str(message)[:500] if isinstance(message, str) else type(error).__name__
 
 
 class Lines:

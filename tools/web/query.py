@@ -1,6 +1,6 @@
 """What a web search is asked, and what it finds.
 
-Above: `web_search.py`, and whoever writes a search of their own. Not here: how one searches.
+Above: `tools.web_search`, and whoever writes a search of their own. Not here: how one searches.
 """
 
 from collections.abc import Mapping
@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from antiphon.errors import ToolFailed
-from antiphon.items import Json
-
-from .text import clean
+from antiphon.items import Json, clean
 
 ContextSize: TypeAlias = Literal["low", "medium", "high"]
 

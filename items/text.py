@@ -1,17 +1,17 @@
-"""Text that is safe to put into an item: no lone surrogates, no more than its bound."""
+"""Text that is safe to put into an item: no lone surrogates, no more than its bound.
+
+Below: nothing of this room. Above: whoever makes items of what strangers wrote.
+"""
 
 import re
 from typing import Final
 
-REPLACEMENT: Final = "\ufffd"
-"""What stands where half a surrogate pair stood."""
-
-_LONE = re.compile("[\ud800-\udfff]")
+_LONE: Final = re.compile("[\ud800-\udfff]")
 
 
 def clean(text: str) -> str:
     """The text with U+FFFD for every lone surrogate (which no JSON encoder takes)."""
-    return text if text.isascii() else _LONE.sub(REPLACEMENT, text)
+    return text if text.isascii() else _LONE.sub("\ufffd", text)
 
 
 def bounded(text: str, limit: int) -> str:

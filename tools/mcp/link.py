@@ -1,7 +1,7 @@
 """A link: how one definition asks one server, with times, retries and words for what went wrong.
 
 A request is repeated on a new session only where it is certain that the server never ran it.
-Above: `mcp_source`, `mcp_call`. Below: `mcp_line` (sessions).
+Above: `source`, `tools.mcp_call`. Below: `line` (sessions).
 """
 
 import functools
@@ -17,10 +17,11 @@ from pydantic import TypeAdapter, ValidationError
 from antiphon.errors import ToolFailed
 from antiphon.items import Json
 
-from .mcp_line import Line, Lines, Unreachable, words
-from .mcp_listing import pages
-from .mcp_plain import Plain
-from .mcp_way import Way, guard_said, status_of
+from .fault import guard_said, status_of, words
+from .line import Line, Lines, Unreachable
+from .plain import Plain
+from .tools import pages
+from .way import Way
 
 if TYPE_CHECKING:
     from mcp.client import Client

@@ -2,7 +2,7 @@
 
 Names, descriptions, schemas, results and errors come through here: control characters and those
 that nobody sees are taken out, everything has a bound, and a credential that a server gives back
-is not shown. Above: `mcp_listing`, `mcp_content`, `mcp_line`.
+is not shown. Above: `tools`, `content`, `link`.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from .text import bounded, clean
+from antiphon.items import bounded, clean
 
 DEPTH: Final = 24
 """How deep objects and lists may stand in each other."""

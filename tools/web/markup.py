@@ -1,7 +1,7 @@
 """The text of an HTML page, by the standard library: what a reader would read, links kept.
 
 Pages are written by strangers: the time is bounded, and a construct that never ends is dropped.
-Above: `web_search_page.py`.
+Above: `fetcher`.
 """
 
 import re

@@ -1,7 +1,7 @@
 """The way to a program on this machine: started when it is wanted, and once more in an older manner
 where it ends at the question by which a session begins since 2026.
 
-Above: `mcp_server`. Below: `mcp_way` (its session), `mcp_stdio` (its pipes).
+Above: whoever has such a program. Below: `way` (its session), `stdio` (its pipes), `secrets`.
 """
 
 import os
@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .mcp_secrets import plain_in, secrets_in
-from .mcp_stdio import POKE, piped
-from .mcp_traffic import Traffic, Watch
-from .mcp_way import carried, leaf
+from .fault import leaf
+from .secrets import plain_in, secrets_in
+from .stdio import POKE, piped
+from .traffic import Traffic, Watch
+from .way import carried
 
 if TYPE_CHECKING:
     from mcp.client import Client
@@ -45,7 +46,7 @@ class Program:
 
     @property
     def secrets(self) -> Sequence[str]:
-        """Those of its own variables that `mcp_secrets` takes for keys."""
+        """Those of its own variables that `secrets` takes for keys."""
         return [each for each in dict.fromkeys(secrets_in(self.env.items(), self.named)) if each]
 
     @property

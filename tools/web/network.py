@@ -1,13 +1,13 @@
-"""The network to MCP servers: where a request may lead.
+"""The network, as far as it may be reached: where a request may lead.
 
 A name that was public when it was looked at may be private when it is connected to, and a server
 says itself where to log in. So `Public` resolves names itself, looks at every address and connects
 to just those, and `Near` lets nobody but the owner name what is private.
 
-Above: `mcp_http`. Below: httpx2, httpcore2. Not here: MCP.
+Above: `tools.mcp_server`, which talks to servers over it; `fetcher` (certificates). Below: httpx2,
+httpcore2, which this file imports: it is imported when a connection is wanted.
 """
 
-import logging
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
@@ -18,9 +18,7 @@ import anyio
 import httpcore2
 import httpx2
 
-from .web_search_address import is_public
-
-log: logging.Logger = logging.getLogger("antiphon.tools.mcp")
+from .address import is_public
 
 _PLAIN: Final = ("http", 80)
 
@@ -63,7 +61,8 @@ class _PublicNetwork(httpcore2.AsyncNetworkBackend):
 
 
 @cache
-def _certificates() -> ssl.SSLContext:
+def certificates() -> ssl.SSLContext:
+    """Those that the system trusts, read once."""
     return httpx2.create_ssl_context()  # 10 to 20 ms each
 
 
@@ -72,7 +71,7 @@ class Public(httpx2.AsyncBaseTransport):
 
     def __init__(self) -> None:
         self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=_certificates(), network_backend=_PublicNetwork()
+            ssl_context=certificates(), network_backend=_PublicNetwork()
         )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -109,16 +108,18 @@ class Near(httpx2.AsyncBaseTransport):
 
     Args:
         origins: URLs of these; of one without TLS its upgrade is meant, too.
+        refused: Told of an origin in a private network that is none of them.
     """
 
-    def __init__(self, origins: Iterable[httpx2.URL]) -> None:
+    def __init__(self, origins: Iterable[httpx2.URL], *, refused: Callable[[str], None]) -> None:
         known = [_origin(url) for url in origins]
         upgrades = [
             ("https", host, 443) for scheme, host, port in known if (scheme, port) == _PLAIN
         ]
         self._known = frozenset([*known, *upgrades])
-        self._near = httpx2.AsyncHTTPTransport(verify=_certificates())
+        self._near = httpx2.AsyncHTTPTransport(verify=certificates())
         self._public = Public()
+        self._refused = refused
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         origin = _origin(request.url)
@@ -127,7 +128,7 @@ class Near(httpx2.AsyncBaseTransport):
         try:
             return await self._public.handle_async_request(request)
         except PrivateAddress:
-            log.warning("an MCP server leads to %s://%s:%d, in a private network: refused", *origin)
+            self._refused("{}://{}:{}".format(*origin))
             raise
 
     async def aclose(self) -> None:

@@ -3,7 +3,7 @@
 Variables, headers and fields of a URL are judged by their names: a folder or a team that is as
 long as a key is no key, and a server may well say it. The owner can name more.
 
-Above: the ways to servers (`mcp_way`, `mcp_program`). Below: nothing. `mcp_plain` takes them out.
+Above: the ways to servers (`address`, `program`). Below: nothing. `plain` takes them out.
 """
 
 import base64

@@ -2,15 +2,12 @@
 
 The model chooses the address, and whoever wrote the last page may have chosen it for the model:
 so each host is resolved here, every address that it has must be public, and the connection goes
-to an address that was looked at, on each redirect again. Above: `web_search.py`. Below: httpx2.
+to an address that was looked at, on each redirect again. Above: `tools.web_search`. Below: httpx2.
 """
 
-import functools
 import re
-import ssl
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -18,9 +15,10 @@ import anyio
 import anyio.to_thread
 
 from antiphon.errors import ConfigurationError, ToolFailed
+from antiphon.items import clean
 
-from .text import clean
-from .web_search_address import in_domains, is_public
+from .address import in_domains, is_public
+from .page import WebPage
 
 if TYPE_CHECKING:
     import httpx2
@@ -33,21 +31,6 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _META: Final = re.compile(rb"<meta[^>]{0,200}charset=[\"']?\s*([A-Za-z0-9_.:-]{1,40})", re.I)
 _HTML: Final = ("text/html", "application/xhtml+xml")
 _TEXTS: Final = ("application/json", "application/xml", "application/javascript")
-
-
-@dataclass(frozen=True, slots=True)
-class WebPage:
-    """A page that was opened.
-
-    Attributes:
-        url: Where it was found in the end.
-        title: Its title, if it has one.
-        text: What a reader would read.
-    """
-
-    url: str
-    title: str
-    text: str
 
 
 class PageFetcher:
@@ -109,10 +92,12 @@ class PageFetcher:
     async def _open(self, url: str, domains: tuple[str, ...]) -> WebPage:
         import httpx2
 
+        from .network import certificates
+
         if self._client is not None:
             return await self._follow(self._client, httpx2.URL(url), domains)
         # No environment: a proxy would resolve names itself, and lead who knows where.
-        client = httpx2.AsyncClient(trust_env=False, timeout=self._timeout, verify=_certificates())
+        client = httpx2.AsyncClient(trust_env=False, timeout=self._timeout, verify=certificates())
         async with client:
             return await self._follow(client, httpx2.URL(url), domains)
 
@@ -182,7 +167,7 @@ class PageFetcher:
         text = clean(data.decode(_charset(rest, data), "replace"))
         if kind not in _HTML:
             return WebPage(url, "", text.strip())
-        from .web_search_text import text_of_html  # brings html's 2,231 entities along
+        from .markup import text_of_html  # brings html's 2,231 entities along
 
         read = partial(text_of_html, text, base=url)
         title, body = await anyio.to_thread.run_sync(read, abandon_on_cancel=True)
@@ -235,13 +220,6 @@ async def _addresses(host: str, port: int) -> Sequence[str]:
     except UnicodeError as error:
         raise OSError(f"no host name: {error}") from error
     return [str(each[4][0]) for each in found]
-
-
-@functools.cache
-def _certificates() -> ssl.SSLContext:
-    import httpx2
-
-    return httpx2.create_ssl_context()  # reading them takes 10 to 20 ms
 
 
 _STREAM: Final = 1  # socket.SOCK_STREAM: one answer an address

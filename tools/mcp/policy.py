@@ -1,7 +1,7 @@
 """Which tools of an MCP server may be called, and which calls wait for a person.
 
 Source: `allowed_tools` and `require_approval` of OpenAI's `mcp` tool. `read_only` is what the
-server says of itself (`annotations.readOnlyHint`), no more. Above: `mcp_source`.
+server says of itself (`annotations.readOnlyHint`), no more. Above: `source`.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """What a call gave: a text for everybody, and parts for models that see.
 
 An `mcp_call` says its output as one text. What is no text stands in it by name, and where a model
-can read it (images) it stands beside it as parts, too. Above: `mcp_call`. Below: `mcp_plain`.
+can read it (images) it stands beside it as parts, too. Above: `tools.mcp_call`. Below: `plain`.
 """
 
 import json
@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from antiphon.items import InputImage, InputText, Part
+from antiphon.items import InputImage, InputText, Part, bounded
 
-from .mcp_plain import Plain
-from .result import RESULT_LIMIT
-from .text import bounded
+from .plain import Plain
 
 if TYPE_CHECKING:
     from mcp_types import CallToolResult
@@ -42,8 +40,14 @@ class Output:
     failed: bool
 
 
-def output_of(result: "CallToolResult", plain: Plain) -> Output:
-    """A result of the SDK's, bounded and made plain."""
+def output_of(result: "CallToolResult", plain: Plain, limit: int) -> Output:
+    """A result of the SDK's, bounded and made plain.
+
+    Args:
+        result: What came.
+        plain: Makes it harmless.
+        limit: Characters of text that are kept of it.
+    """
     texts: list[str] = []
     parts: list[Part] = []
     room = IMAGES_LIMIT
@@ -61,13 +65,12 @@ def output_of(result: "CallToolResult", plain: Plain) -> Output:
         said = plain.whole(json.dumps(structured, ensure_ascii=False))
         texts.append(said)
         parts.append(InputText(text=said))
-    text = bounded("\n".join(texts), RESULT_LIMIT)
+    text = bounded("\n".join(texts), limit)
     seen = any(isinstance(part, InputImage) for part in parts)
-    return Output(text, _bounded(parts) if seen else None, bool(result.is_error))
+    return Output(text, _bounded(parts, limit) if seen else None, bool(result.is_error))
 
 
-def _bounded(parts: Sequence[Part]) -> list[Part]:
-    left = RESULT_LIMIT
+def _bounded(parts: Sequence[Part], left: int) -> list[Part]:
     kept: list[Part] = []
     for part in parts:
         if isinstance(part, InputText):

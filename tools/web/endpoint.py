@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from antiphon.errors import ConfigurationError, ToolFailed
 from antiphon.items import Json
 
-from .web_search_query import WebQuery
+from .query import WebQuery
 
 if TYPE_CHECKING:
     import httpx2

@@ -1,12 +1,13 @@
 """Addresses on the network: whether a host, or what its name leads to, is a public place.
 
-Above: `web_search_page` and `mcp_http`, which look at the address that they connect to; providers,
-which look at the text of URLs. Source: IANA's registries of special-purpose addresses, as
-`ipaddress` knows them.
+Above: `fetcher` and `network`, which look at the address that they connect to; providers, which
+look at the text of URLs. Source: IANA's registries of special-purpose addresses, as `ipaddress`
+knows them.
 """
 
 import ipaddress
 from typing import Final, TypeAlias
+from urllib.parse import urlsplit
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -45,6 +46,14 @@ def _within(address: Address) -> Address:
     if any(address in network for network in _HOLD_IPV4):
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or address
+
+
+def host_of(url: str) -> str:
+    """The host that a URL names; empty where it names none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def in_domains(host: str, domains: tuple[str, ...]) -> bool:

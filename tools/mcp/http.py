@@ -4,21 +4,20 @@ The SDK brings down a whole session when one request cannot be sent, and reads b
 bound. So each request goes through `Guard`: what fails becomes the JSON-RPC error of that one
 request.
 
-Above: `mcp_way`. Below: `mcp_network`, httpx2. Not here: MCP.
+Above: `address`. Below: httpx2. Not here: MCP.
 """
 
 import json
 import math
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
 from functools import partial
 from typing import Any, Final, cast
 
 import httpcore2
 import httpx2
 
-from .mcp_network import Near, PrivateAddress, Public
-from .mcp_way import FAULT, OURS
+from .fault import FAULT, OURS
 
 ANSWER_LIMIT: Final = 64 * 1024 * 1024
 """Bytes that one answer may have. A stream that answers nothing (of a GET) may live long, and only
@@ -112,8 +111,6 @@ class Guard(httpx2.AsyncBaseTransport):
             if _kind(answer).startswith(_EVENTS):
                 return self._streamed(answer, math.inf if request.method == "GET" else ANSWER_LIMIT)
             return await _whole(answer, request)
-        except PrivateAddress as error:
-            return fault(502, f"could not connect: {error}", connected=False)
         except (httpx2.ConnectError, httpcore2.ConnectError) as error:
             return fault(502, f"could not connect: {_first(error)}", connected=False)
         except (httpx2.TimeoutException, httpcore2.TimeoutException):
@@ -225,38 +222,33 @@ class Posting(httpx2.AsyncClient):
 
 
 def http_client(
-    url: httpx2.URL,
+    network: httpx2.AsyncBaseTransport,
     *,
+    url: httpx2.URL,
     headers: Mapping[str, str],
-    private: bool,
     auth: httpx2.Auth | None,
     silence: float,
     event: int,
     left: Callable[[str], None],
-    near: Sequence[str] = (),
-    inner: httpx2.AsyncBaseTransport | None = None,
     posting: bool = False,
 ) -> httpx2.AsyncClient:
     """A client for one server.
 
     Args:
+        network: What sends.
         url: The server's whole URL.
         headers: Of every request; credentials among them.
-        private: Whether it may be in a private network.
         auth: For OAuth.
         silence: Seconds that it may say nothing.
         event: Bytes that an event of a stream may have.
         left: Told why nothing more is read from it.
-        near: Origins of a private network to which OAuth may lead, beside the server's own.
-        inner: What sends, instead of the network (tests).
         posting: Whether answers come by another way than messages go (HTTP+SSE).
     """
     given = {"accept-encoding": "identity", **headers}
     if url.userinfo:
         auth = auth or httpx2.BasicAuth(url.username, url.password)
-    sends = inner or (Near([url, *map(httpx2.URL, near)]) if private else Public())
     return (partial(Posting, left=left) if posting else httpx2.AsyncClient)(
-        transport=Guard(sends, url, left=left, event=event),
+        transport=Guard(network, url, left=left, event=event),
         headers=given,
         timeout=httpx2.Timeout(30.0, read=silence),
         auth=auth,

@@ -2,53 +2,42 @@
 
 Source: OpenAI's `mcp` tool. A URL has to lead to the public internet, by its text and by the
 address that is connected to, unless the provider says otherwise. Credentials go to the server and
-nowhere else. Above: providers. Below: `mcp_source`, `mcp_server` (connectors).
+nowhere else. Above: providers. Below: `mcp_server` (connectors), `mcp_listing` (tools of a server),
+`mcp` (the protocol).
 """
 
 import hashlib
-import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from functools import partial
+from typing import TYPE_CHECKING
 
 from antiphon.errors import ConfigurationError, RequestError
 from antiphon.items import BUILT_IN, McpServerTool, ToolDefinition
 
 from .hosted import Offer, Scope
-from .mcp_line import Lines
-from .mcp_link import Link
-from .mcp_listing import definition_mark
-from .mcp_plain import Plain
-from .mcp_policy import policy_of
-from .mcp_server import CALL_SECONDS, CONNECT_SECONDS, IDLE_SECONDS, MCPServer, check_seconds, sent
-from .mcp_source import McpListing, Source
+from .mcp import (
+    Address,
+    Lines,
+    Link,
+    Plain,
+    Source,
+    definition_mark,
+    headers_of,
+    policy_of,
+    url_of,
+)
+from .mcp_listing import McpListing
+from .mcp_server import (
+    CALL_SECONDS,
+    CONNECT_SECONDS,
+    IDLE_SECONDS,
+    MCPServer,
+    check_seconds,
+    network,
+)
 
 if TYPE_CHECKING:
     import httpx2
-
-_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
-_ODD: Final = re.compile(r"[\x00-\x20\x7f\\]")
-"""Clients disagree about these: some skip them, some end the host there, some read on."""
-
-_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]{0,8192}")
-_OURS: Final = frozenset(
-    {
-        "accept",
-        "accept-encoding",
-        "connection",
-        "content-length",
-        "content-type",
-        "host",
-        "last-event-id",
-        "mcp-protocol-version",
-        "mcp-session-id",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-"""Headers that are the protocol's business."""
 
 
 class MCPServers:
@@ -144,15 +133,18 @@ class MCPServers:
         return server
 
     def _source(self, definition: McpServerTool, scope: Scope) -> Source:
-        from .mcp_way import Address
-
-        url = _checked(definition.server_url or "", allowed=self._urls)
-        headers = _headers(definition)
+        if not self._urls:
+            raise RequestError(
+                "server_url: this provider reaches no servers by URL: name one by connector_id",
+                param="server_url",
+                code="unsupported_value",
+            )
+        url = url_of(definition)
+        headers = headers_of(definition)
         way = Address(
             url,
+            self._network or partial(network, *([url] if scope.private_urls else [])),
             headers,
-            private=scope.private_urls,
-            inner=self._network,
             silence=self._timeout + self._idle,
         )
         policy = policy_of(definition.allowed_tools, definition.require_approval)
@@ -169,64 +161,3 @@ class MCPServers:
         mark = definition_mark(way, label, definition.allowed_tools)
         about = definition.server_description
         return Source(label, link, (policy,), mark, way.place, about)
-
-
-def _checked(url: str, *, allowed: bool) -> str:
-    if not allowed:
-        raise RequestError(
-            "server_url: this provider reaches no servers by URL: name one by connector_id",
-            param="server_url",
-            code="unsupported_value",
-        )
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        good = good and _ODD.search(url) is None
-    except ValueError:
-        good = False
-    if not good or len(url) > 8192 or not _can_be_sent(url):
-        raise RequestError(
-            "server_url: expected an http(s) URL", param="server_url", code="invalid_url"
-        )
-    return url
-
-
-def _can_be_sent(url: str) -> bool:
-    import httpx2
-
-    try:
-        return bool(httpx2.URL(url).host)
-    except (httpx2.InvalidURL, UnicodeError):
-        return False
-
-
-def _headers(definition: McpServerTool) -> dict[str, str]:
-    """What is sent; an error names a header at most, and never says a value."""
-    given = definition.headers or {}
-    for name, value in given.items():
-        if not _HEADER.fullmatch(name) or name.lower() in _OURS:
-            raise RequestError(
-                f"headers: {name[:80]!r} cannot be set here: leave it out",
-                param="headers",
-                code="invalid_value",
-            )
-        if not _VALUE.fullmatch(value):
-            raise RequestError(
-                f"headers.{name}: expected one line of at most 8192 characters",
-                param=f"headers.{name}",
-                code="invalid_value",
-            )
-    token = definition.authorization
-    if token is not None and not (_VALUE.fullmatch(token) and token.strip()):
-        raise RequestError(
-            "authorization: expected a token on one line",
-            param="authorization",
-            code="invalid_value",
-        )
-    if token is not None and any(name.lower() == "authorization" for name in given):
-        raise RequestError(
-            "authorization: it stands in headers, too: leave one out",
-            param="authorization",
-            code="invalid_value",
-        )
-    return sent(token, given)

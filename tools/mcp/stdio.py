@@ -4,7 +4,7 @@ The SDK's own transport keeps what it has read of a line, however long that beco
 through it again for every chunk. Here a line has a bound; a program that goes over it is left.
 Whoever reads pulls from the pipe itself: what nobody reads waits in the pipe, and not here.
 
-Above: `mcp_way`. Below: the SDK's message classes. Not here: what is said.
+Above: `program`, `traffic`. Below: the SDK's message classes. Not here: what is said.
 """
 
 import logging
