@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
@@ -24,8 +24,9 @@ _FEW = 64
 class Backend(ABC):
     """Base of the backends: a subclass says only where a container's interpreters run.
 
-    Belongs to the event loop of its first use. Times are in seconds. `memory_limit` is the one of
-    containers that are minted without.
+    Sandboxes live as long as the event loop that they were opened in: the backend may be used in
+    another one after that, where all ids are new. Times are in seconds. `memory_limit` is the one
+    of containers that are minted without.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Backend(ABC):
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._sweeping: asyncio.Task[None] | None = None
+        self._keeper: asyncio.Task[None] | None = None
 
     @property
     @abstractmethod
@@ -89,6 +91,7 @@ class Backend(ABC):
         """The sandbox of an id; see `Sandboxes.open`."""
         if self._closed:
             raise SandboxUnavailable("These sandboxes are closed. Make a new backend.")
+        self._keep()
         check_limit(memory_limit)
         row = self._rows.claim(container_id, principal)
         container = self._containers.get(row.id)
@@ -114,14 +117,11 @@ class Backend(ABC):
         return len(expired)
 
     async def aclose(self) -> None:
-        """Close every sandbox."""
+        """Close every sandbox, and wait until nothing is left of them."""
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-        with CancelScope(shield=True):
-            if self._sweeping is not None:
-                await asyncio.wait([self._sweeping])
-            await _close(list(self._containers.values()))
+        if self._keeper is not None:
+            self._keeper.cancel()
+        await self._end()
 
     async def __aenter__(self) -> Self:
         return self
@@ -134,15 +134,51 @@ class Backend(ABC):
     ) -> None:
         await self.aclose()
 
+    async def _end(self) -> None:
+        """Give everything back that is of this event loop; cannot be cancelled."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        with CancelScope(shield=True):
+            if self._sweeping is not None:
+                await asyncio.wait([self._sweeping])
+                self._sweeping = None
+            await _close(list(self._containers.values()))
+
+    def _keep(self) -> None:
+        """What is opened from now on ends with this event loop.
+
+        Raises: SandboxUnavailable if some is open in another one.
+        """
+        loop = asyncio.get_running_loop()
+        if self._keeper is None or self._keeper.done():
+            self._keeper = loop.create_task(self._end_with_the_loop())
+        elif self._keeper.get_loop() is not loop:
+            raise SandboxUnavailable(
+                "These sandboxes are open in another event loop. Use them there, or make a "
+                "backend for each."
+            )
+
+    async def _end_with_the_loop(self) -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:  # `asyncio.run` cancels what is left when it ends
+            if not self._closed:
+                await self._end()
+
     def _bind(self, row: Row) -> Machine:
         bound = [c for c in self._containers.values() if c.bound]
         if len(bound) >= self._room:
-            idle = [self._rows.left(c.row) for c in bound if not c.row.busy]
             raise SandboxBusy(
                 f"All {self._room} sandboxes are in use. Try again later, or allow more.",
-                retry_after=min(60.0, max(1.0, min(idle, default=5.0))),
+                retry_after=self._soonest(bound),
             )
         return self.machine(row)
+
+    def _soonest(self, containers: Iterable[Container]) -> float:
+        """Seconds until one of these may expire: between 1 and 60, for whoever has to wait."""
+        idle = (self._rows.left(each.row) for each in containers if not each.row.busy)
+        return min(60.0, max(1.0, min(idle, default=5.0)))
 
     def _changed(self, container: Container) -> None:
         if container.closed:

@@ -7,7 +7,6 @@ Above: tools and providers, which ask for sandboxes. Below: `pool.py`, which kee
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -22,19 +21,19 @@ from .backend import Backend
 from .container import Limits
 from .containers import MEMORY_LIMITS, Row
 from .docker_box import Box, Death
-from .docker_flags import OWNER_LABEL, Flags
+from .docker_flags import OWNER_LABEL, RUNNER, Flags
 from .docker_maker import BoxMaker, Transport
 from .docker_owner import new_owner
 from .docker_stream import Stream
 from .engine import Engine
 from .image import Progress, build_image, logged
 from .link import Link, Machine
+from .obituary import obituary
 from .pool import Pool
 from .sandbox import Isolation
 
 _CRASH_PAIR = 1.0
 _FROZEN = 1.0
-_RUNNER = "/opt/antiphon/runner"
 
 
 class DockerSandboxes(Backend):
@@ -98,7 +97,7 @@ class DockerSandboxes(Backend):
         super().__init__(
             limits=limits, live=live, idle=idle, clock=clock, memory_limit=memory_limit
         )
-        self._live, self._share = live, share
+        self._share = share
         self._default = memory_limit
         self._engine = Engine(engine)
         self.owner: str = new_owner()
@@ -143,6 +142,7 @@ class DockerSandboxes(Backend):
 
         Raises: SandboxUnavailable, with what was tried and what to do.
         """
+        self._keep()
         await self._pool.fill()
         return self
 
@@ -150,20 +150,20 @@ class DockerSandboxes(Backend):
         """A container from the pool, at its first start."""
         return _DockerMachine(self._pool, row.memory_limit or self._default)
 
-    async def aclose(self) -> None:
-        """Close every sandbox, and wait until the engine has removed them all."""
-        await super().aclose()
+    async def _end(self) -> None:
+        await super()._end()
         await self._pool.aclose()
+        if not self._closed:
+            self._pool.reopen()
 
     def _bind(self, row: Row) -> Machine:
         bound = [c for c in self._containers.values() if c.bound]
         mine = [c for c in bound if c.row.principal == row.principal]
-        if len(mine) >= self._share and len(bound) < self._live:
-            idle = [self._rows.left(c.row) for c in mine if not c.row.busy]
+        if len(mine) >= self._share and len(bound) < self._room:
             raise SandboxBusy(
                 f"{len(mine)} sandboxes of yours are in use, the most that one may have of "
-                f"{self._live}. Let one end, or use one of them again.",
-                retry_after=min(60.0, max(1.0, min(idle, default=5.0))),
+                f"{self._room}. Let one end, or use one of them again.",
+                retry_after=self._soonest(mine),
             )
         return super()._bind(row)
 
@@ -177,24 +177,23 @@ class _DockerMachine:
         self._box: Box | None = None
         self._crashed = float("-inf")
         self._used = False
+        self._lost = False
+        """Whether a box that was used went, and nobody was told."""
 
     async def start(self) -> Link:
-        lost = False
         for last in (False, True):
             if self._box is not None and self._box.gone:
                 self._drop()
-                lost = True
             if self._box is None:
                 self._box = await self._pool.take(MEMORY_LIMITS[self._memory_limit])
             try:
                 key, stream = await self._box.spawn()
             except SandboxUnavailable:
                 self._drop()
-                lost = self._used
                 if last:
                     raise
             else:
-                self._used = True
+                lost, self._used, self._lost = self._lost, True, False
                 return _DockerLink(self, self._box, key, stream, lost)
         raise AssertionError("the second try returns or raises")
 
@@ -211,6 +210,7 @@ class _DockerMachine:
         if death is None or again or box.gone:
             if box is self._box:
                 self._drop()
+                self._lost = False  # it is told of this cell
             return True
         return False
 
@@ -220,15 +220,12 @@ class _DockerMachine:
             return "The container of the sandbox ended, or did not answer any more."
         if death.out_of_memory:
             return f"The code used more memory than the sandbox has ({self._memory_limit})."
-        lines = death.words.splitlines()
-        # Below our own first frame stands only the runner, which is nobody's business.
-        ours = [at for at, line in enumerate(lines) if _RUNNER in line]
-        said = "\n".join(lines[: ours[0]] if ours else lines)
-        return f"{_verdict(death.status)}\n{said}".rstrip()
+        return obituary(death.status, death.words, RUNNER[-1])
 
     def _drop(self) -> None:
         box, self._box = self._box, None
         if box is not None:
+            self._lost = self._lost or self._used
             self._pool.discard(box)
 
 
@@ -281,15 +278,3 @@ def _check(*numbers: float) -> None:
         raise ConfigurationError(
             "Expected every limit and time of DockerSandboxes above 0, and warm at least 0."
         )
-
-
-def _verdict(status: int | None) -> str:
-    if status is None:
-        return "The interpreter never ran."
-    if status < 0:
-        try:
-            name = signal.Signals(-status).name
-        except ValueError:
-            name = f"signal {-status}"
-        return f"The interpreter was ended by {name}."
-    return f"The interpreter ended with exit status {status}."

@@ -79,9 +79,9 @@ class Box:
         name = f"antiphon-{secrets.token_hex(6)}"
         box = cls(engine, way, name, memory)
         try:
-            await engine.call(lambda client: _create(client, name, create))
+            await engine.whole(lambda client: _create(client, name, create))
             await way.before(name)
-            await engine.call(lambda client: client.start(name))
+            await engine.whole(lambda client: client.start(name))
             with anyio.fail_after(patience):
                 box._listen(await _first(way.control(), box._ended()))
         except BaseException as error:

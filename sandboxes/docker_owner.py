@@ -16,6 +16,9 @@ from typing import Any
 from .docker_flags import OWNER_LABEL
 from .engine import Client
 
+_HIDDEN = "?"
+"""When a process began of which only is known that it is there: never an orphan's."""
+
 
 def new_owner() -> str:
     """A label for the containers of one backend of this process."""
@@ -28,7 +31,7 @@ def is_orphan(owner: str) -> bool:
     number, _, began = rest.partition("/")
     if here != _here() or not number.isdigit():
         return False
-    return _began(int(number)) != began
+    return _began(int(number)) not in (began, _HIDDEN)
 
 
 def sweep(client: Client) -> int:
@@ -65,15 +68,14 @@ def _began(process: int) -> str:
     try:
         stat = Path(f"/proc/{process}/stat").read_text("utf-8", "replace")
         return stat.rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        if sys.platform == "linux":
-            return ""
+    except (OSError, IndexError):  # no Linux; no such process; or /proc hides those of others
+        pass
     if sys.platform == "win32":
-        return "?"  # no way to ask without harm: never an orphan
+        return _HIDDEN  # no way to ask without harm
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return ""
     except PermissionError:
         pass
-    return "?"
+    return _HIDDEN

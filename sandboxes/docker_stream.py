@@ -150,6 +150,7 @@ class HijackedStream(Stream):
         super().__init__()
         self._request = request
         self._raw = bytearray()
+        self._kind = self._left = 0
         self._answered = False
         self.status = 0
         """The HTTP status, 0 before it has come."""
@@ -185,25 +186,27 @@ class HijackedStream(Stream):
             self._unwrap()
 
     def _unwrap(self) -> None:
-        raw, at, out = self._raw, 0, bytearray()
-        while len(raw) - at >= _PREFIX:
-            kind, size = raw[at], int.from_bytes(raw[at + 4 : at + _PREFIX], "big")
-            if kind not in (1, 2) or any(raw[at + 1 : at + 4]):
-                self.close()  # not the format that was asked for
-                break
-            # A chunk may be taken in part: its size is the engine's affair, not our memory's.
-            there = min(size, len(raw) - at - _PREFIX)
-            piece = raw[at + _PREFIX : at + _PREFIX + there]
-            if kind == 1:
+        """Eight bytes say whose the next ones are, and how many: then these."""
+        raw, out = self._raw, bytearray()
+        while True:
+            if not self._left:
+                if len(raw) < _PREFIX:
+                    break
+                head = bytes(raw[:_PREFIX])
+                del raw[:_PREFIX]
+                self._kind, self._left = head[0], int.from_bytes(head[4:], "big")
+                if self._kind not in (1, 2) or any(head[1:4]):
+                    self.close()  # not the format that was asked for
+                    break
+            # What is there is taken: how long a chunk is, is the engine's affair, not our memory's.
+            piece = raw[: self._left]
+            del raw[: self._left]
+            self._left -= len(piece)
+            if self._kind == 1:
                 out += piece
             elif len(self.said) < _HEAD:
                 self.said += bytes(piece)
-            at += _PREFIX + there
-            if there < size:
-                left = (size - there).to_bytes(4, "big")
-                raw[at - _PREFIX : at] = bytes((kind, 0, 0, 0)) + left
-                at -= _PREFIX
+            if self._left:
                 break
-        del raw[:at]
         if out:
             super().data_received(bytes(out))

@@ -13,6 +13,8 @@ import shutil
 import socket
 import ssl
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote, urlsplit
@@ -101,13 +103,10 @@ class SocketWay:
             except BaseException:
                 connection.close()
                 raise
-            try:
+            with _kept(stream):
                 # Whoever called before the interpreter is dead by now: its stream has ended.
                 if await stream.line(_HELLO) == hello.encode():
                     return stream
-            except BaseException:
-                stream.close()
-                raise
             stream.close()
 
 
@@ -148,9 +147,9 @@ class StreamWay:
         made = await self._engine.call(create)
         body = b'{"Detach": false, "Tty": false}'
         stream = await self._hijack(f"/exec/{quote(made)}/start", body)
-        if await stream.line(_HELLO) != f"interpreter {key}".encode():
-            stream.close()
-            raise SandboxUnavailable("The interpreter of the sandbox did not start.")
+        with _kept(stream):
+            if await stream.line(_HELLO) != f"interpreter {key}".encode():
+                raise SandboxUnavailable("The interpreter of the sandbox did not start.")
         return stream
 
     def said(self) -> str:
@@ -172,16 +171,26 @@ class StreamWay:
         request = head.encode() + body
         try:
             stream = await _connect(place, request)
-            refusal = await stream.answered()
         except OSError as error:
             raise SandboxUnavailable(
                 f"The container engine at {place.url} does not answer: {error}."
             ) from error
-        if stream.status not in (101, 200):
-            stream.close()
-            text = refusal.decode("utf-8", "replace").strip() or "it hung up"
-            raise SandboxUnavailable(f"The container engine refused a stream: {text}")
+        with _kept(stream):
+            refusal = await stream.answered()
+            if stream.status not in (101, 200):
+                text = refusal.decode("utf-8", "replace").strip() or "it hung up"
+                raise SandboxUnavailable(f"The container engine refused a stream: {text}")
         return stream
+
+
+@contextmanager
+def _kept(stream: Stream) -> Generator[None]:
+    """Close the stream, should this fail or be cancelled."""
+    try:
+        yield
+    except BaseException:
+        stream.close()
+        raise
 
 
 async def _connect(place: Place, request: bytes) -> HijackedStream:

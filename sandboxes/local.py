@@ -30,6 +30,7 @@ from .backend import Backend
 from .container import Limits
 from .containers import MEMORY_LIMITS, Row
 from .link import Link, Machine
+from .obituary import obituary
 from .sandbox import Isolation
 
 _RUNNER = Path(__file__).with_name("runner")
@@ -167,7 +168,7 @@ class _LocalLink:
                     self.kill()
                     said = await self._last_words()
                     await self._process.aclose()
-                    self._reason = f"{_verdict(self._process.returncode)}\n{said}".rstrip()
+                    self._reason = obituary(self._process.returncode, said, str(_RUNNER))
         return self._reason
 
     async def _last_words(self) -> str:
@@ -179,10 +180,7 @@ class _LocalLink:
                     said += await self._stderr.receive(_REASON)
             except (EndOfStream, ClosedResourceError, OSError):
                 pass
-        lines = said[:_REASON].decode("utf-8", "replace").splitlines()
-        # Below our own first frame stands only the runner, which is nobody's business.
-        ours = [at for at, line in enumerate(lines) if str(_RUNNER) in line]
-        return "\n".join(lines[: ours[0]] if ours else lines)
+        return said[:_REASON].decode("utf-8", "replace")
 
 
 def _signal_group(process: Process, number: int) -> None:
@@ -204,16 +202,6 @@ def _signal_group(process: Process, number: int) -> None:
         os.killpg(leader, number)
     except (ProcessLookupError, PermissionError):  # nobody left (macOS says it in two ways)
         pass
-
-
-def _verdict(code: int | None) -> str:
-    if code is not None and code < 0:
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = f"signal {-code}"
-        return f"The interpreter was ended by {name}."
-    return f"The interpreter ended with exit status {code}."
 
 
 def _environment(data: Path, tmp: Path) -> Mapping[str, str]:

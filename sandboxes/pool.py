@@ -83,10 +83,11 @@ class Pool:
         """Wait until all warm boxes are ready. Raises: SandboxUnavailable."""
         while len(self._ready) < self._warm:
             for _ in range(self._warm - len(self._ready) - len(self._making)):
-                self._start(self._make_warm(), self._making)
-            for made in await asyncio.gather(*self._making, return_exceptions=True):
-                if isinstance(made, BaseException):
-                    raise made
+                self._start(self._make_warm(), self._making).add_done_callback(_seen)
+            # Not `gather`, which would cut them where they are when nobody waits any more.
+            made, _ = await asyncio.wait(set(self._making))
+            for each in made:
+                each.result()
 
     def discard(self, box: Box) -> None:
         """End a box; never waits. `aclose` waits until it is gone."""
@@ -101,6 +102,7 @@ class Pool:
         self._closed = True
         for timer in self._timers.values():
             timer.cancel()
+        self._timers.clear()
         with CancelScope(shield=True):
             for box in list(self._boxes):
                 self.discard(box)
@@ -108,6 +110,10 @@ class Pool:
                 await asyncio.wait(list(self._tasks))
             self._ready.clear()
             self._maker.close()
+
+    def reopen(self) -> None:
+        """Boxes may be made again, in another event loop."""
+        self._closed = False
 
     def _admit(self, memory: int, budget: int) -> None:
         if memory > budget:
@@ -127,9 +133,14 @@ class Pool:
         """A ready box that has, or can be given, so much memory."""
         while self._ready:
             box = self._ready.popleft()
-            if box.memory == memory or await box.resize(memory):
+            fits = False
+            try:
+                fits = box.memory == memory or await box.resize(memory)
+            finally:  # nobody else knows of it, if this is where we are cancelled
+                if not fits:
+                    self.discard(box)
+            if fits:
                 return box
-            self.discard(box)
         return None
 
     async def _make(self, memory: int) -> Box:
@@ -199,3 +210,9 @@ class Pool:
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
         return task
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
+    """What it failed with is known: asyncio has nothing to complain about."""
+    if not task.cancelled():
+        task.exception()

@@ -20,6 +20,7 @@ from .cell import Cell, Ended
 from .link import Link, Perishable
 from .runner import frames
 from .runner.frames import Frame, FrameError
+from .runner.names import plain
 from .sandbox import Display, FileInfo, Output, Started
 
 _SMALL = 16 * 1024
@@ -263,6 +264,8 @@ class Session:
 
     def _answer(self, frame: Frame) -> None:
         request = self._requests[frame.id]
+        if request.over:
+            raise FrameError("more than one answer to a request")
         if frame.kind in (frames.DONE, frames.FAILED):
             request.over = True
             if frame.kind == frames.FAILED:
@@ -270,19 +273,18 @@ class Session:
             if request.abandoned:
                 del self._requests[frame.id]
         elif frame.kind == frames.DATA:
-            request.size += len(frame.payload)
-            if request.size > request.limit:
+            size = len(frame.payload)
+            if request.size + size > request.limit:
                 raise FrameError("more file data than was asked for")
+            if not size or request.size % frames.CHUNK:  # to take pieces costs, however small
+                raise FrameError("file data in smaller pieces than the runner makes")
+            request.size += size
             if not request.abandoned:
                 request.data.append(frame.payload)
         else:
-            name, size, modified = frames.unpack(frame.payload, 3)
-            if len(request.files) >= frames.FILE_COUNT or len(name) > 255:
+            if len(request.files) >= frames.FILE_COUNT:
                 raise FrameError("a listing over the limit")
-            info = FileInfo(
-                name.decode("utf-8", "replace"), frames.number(size), frames.number(modified) / 1000
-            )
-            request.files.append(info)
+            request.files.append(_listed(frame.payload))
 
     def _open(self) -> tuple[int, _Request]:
         key = self._new_key()
@@ -319,3 +321,16 @@ class Session:
     def _notify(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
+
+
+def _listed(entry: bytes) -> FileInfo:
+    """A file of a listing. Raises: FrameError for what no runner lists."""
+    raw, size, changed = frames.unpack(entry, 3)
+    name, modified = raw.decode("utf-8", "replace"), frames.number(changed)
+    try:
+        honest = plain(name).encode() == raw and modified <= frames.LATEST
+    except ValueError:
+        honest = False
+    if not honest:
+        raise FrameError("a listing with a file that cannot be")
+    return FileInfo(name, frames.number(size), modified / 1000)

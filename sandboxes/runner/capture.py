@@ -35,11 +35,13 @@ class Capture:
     def __init__(self, send: Send, interrupts: Interrupts) -> None:
         self._send = send
         self._interrupts = interrupts
-        self._guard = Guard(interrupts)
+        self.guard = Guard(interrupts)
+        """Held while something is sent under the running cell, and while that changes."""
+        self.cell = 0
+        """The running cell; 0 between cells."""
         self._pipes = {STDOUT: Pipe(1), STDERR: Pipe(2)}
         self._pending: list[tuple[int, bytearray]] = []
         self._kept = {STDOUT: 0, STDERR: 0}
-        self._cell = 0
         self._flushed = self._since = 0.0
         self._flushing = False
         self._urgent = URGENT
@@ -53,8 +55,8 @@ class Capture:
         sys.stderr = sys.__stderr__ = _text(self, STDERR)  # pyright: ignore[reportConstantRedefinition]
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(
-                before=lambda: self._guard.__enter__(),
-                after_in_parent=lambda: self._guard.__exit__(),
+                before=lambda: self.guard.__enter__(),
+                after_in_parent=lambda: self.guard.__exit__(),
                 after_in_child=self._after_fork,
             )
         target = self._pump_slowly if sys.platform == "win32" else self._pump
@@ -62,12 +64,12 @@ class Capture:
 
     def begin(self, cell: int) -> None:
         """From now on output belongs to `cell`; what came since the last one is sent first."""
-        with self._guard:
+        with self.guard:
             self._drain()
             self._kept = dict.fromkeys(self._kept, 0)
             for kind, data in self._pending:
                 self._kept[kind] += len(data)
-            self._cell = cell
+            self.cell = cell
             self._running.set()
             self._flush()
             self._flushed = 0.0
@@ -75,16 +77,16 @@ class Capture:
 
     def sync(self) -> None:
         """Send all that was written so far: something else is to follow it."""
-        with self._guard:
+        with self.guard:
             self._drain()
             self._flush()
 
     def end(self) -> None:
         """The cell is over: send all that was written so far."""
-        with self._guard:
+        with self.guard:
             self._drain()
             self._flush()
-            self._cell = 0
+            self.cell = 0
             self._running.clear()
 
     def write(self, kind: int, data: bytes) -> None:
@@ -92,18 +94,18 @@ class Capture:
         if self._forked:
             self._pipes[kind].write(data)
             return
-        with self._guard:
+        with self.guard:
             waited = bool(self._pending)
             self._drain()  # a subprocess that wrote earlier comes first
             self._keep(kind, data)
             self._flush_if_due()
-            if self._pending and not waited and self._cell:  # the thread sends it in time
+            if self._pending and not waited and self.cell:  # the thread sends it in time
                 os.write(self._waker, b"!")
 
     def flush(self) -> None:
         """Send what waits, if a cell runs; not at once any more if the cell always asks."""
         if not self._forked:
-            with self._guard:
+            with self.guard:
                 self._drain()
                 if self._pending and self._urgent > 0:
                     self._urgent -= 1
@@ -148,13 +150,13 @@ class Capture:
             self._flush()
 
     def _flush(self) -> None:
-        if not self._cell or self._flushing:  # a finalizer may print while we send
+        if not self.cell or self._flushing:  # a finalizer may print while we send
             return
         self._flushing = True
         try:
             while self._pending:
                 kind, data = self._pending.pop(0)
-                self._send(kind, self._cell, bytes(data))
+                self._send(kind, self.cell, bytes(data))
             self._flushed = time.monotonic()
         finally:
             self._flushing = False
@@ -162,7 +164,7 @@ class Capture:
     def _pump(self) -> None:
         sources = [pipe.reading for pipe in self._pipes.values()] + [self._wake]
         while True:
-            waiting = self._pending and self._cell
+            waiting = self._pending and self.cell
             pause = max(0.0, self._since + _PAUSE - time.monotonic()) if waiting else None
             if self._wake in select.select(sources, (), (), pause)[0]:
                 os.read(self._wake, 4096)
@@ -175,14 +177,14 @@ class Capture:
             self._turn()
 
     def _turn(self) -> None:
-        with self._guard:
+        with self.guard:
             self._drain()
             self._flush_if_due()
 
     def _after_fork(self) -> None:
         # The child has no thread to read for it; it writes into the pipes its parent reads.
         self._forked = True
-        self._guard = Guard(self._interrupts)
+        self.guard = Guard(self._interrupts)
         self._interrupts.leave()
         self._pending = []
 

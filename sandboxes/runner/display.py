@@ -52,6 +52,16 @@ def open_figures() -> Iterator[Shown]:
             pyplot.close(number)
 
 
+def close_figures() -> int:
+    """Close every figure that is open, undrawn; returns how many."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is None:
+        return 0
+    if left := len(pyplot.get_fignums()):
+        pyplot.close("all")
+    return left
+
+
 def shorten(text: str, limit: int = TEXT_LIMIT) -> str:
     """`text`, or its beginning and end if it takes more than `limit` bytes."""
     raw = text.encode("utf-8", "backslashreplace")

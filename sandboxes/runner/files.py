@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from typing import BinaryIO
 
 from . import frames
@@ -59,21 +60,20 @@ class Files:
         self._look(path)  # the reason; O_NOFOLLOW is the lock
         # O_NONBLOCK: opening a pipe must not wait for somebody to write to it.
         fd = os.open(path, os.O_RDONLY | _SAFE | getattr(os, "O_NONBLOCK", 0))
-        with open(fd, "rb", buffering=0) as file:
+        with open(fd, "rb") as file:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode):
                 raise ValueError("it is not a regular file")
             if found.st_size > limit:
                 raise ValueError(f"it has {found.st_size} bytes, over {limit}")
             left = limit
-            while True:
-                data = file.read(min(frames.CHUNK, left + 1))
-                if not data:
-                    break
+            while data := file.read(frames.CHUNK):
                 left -= len(data)
                 if left < 0:
                     raise ValueError(f"it grew over {limit} bytes")
                 self._wire.send(frames.DATA, key, data)
+                if len(data) < frames.CHUNK:  # its end; what is written behind it now is too late
+                    break
         self._wire.send(frames.DONE, key)
 
     def _remove(self, name: str) -> None:
@@ -104,7 +104,7 @@ class Files:
                         continue
                 except (OSError, ValueError):  # gone meanwhile, or a name nobody can ask for
                     continue
-                modified = max(0, int(found.st_mtime * 1000))
+                modified = min(max(0, found.st_mtime_ns // 1_000_000), frames.LATEST)
                 numbers = (frames.pack_number(n) for n in (found.st_size, modified))
                 self._wire.send(frames.ENTRY, key, frames.pack(name, *numbers))
                 count += 1
@@ -138,13 +138,11 @@ class _Put:
         os.replace(self._partial, self._target)
 
     def abort(self) -> None:
-        try:
+        with suppress(OSError):  # it has a last word to write, and the disk may be full
             self.file.close()
-        finally:
+        with suppress(OSError):
             self._abandoned()
 
     def _abandoned(self) -> None:
-        try:  # an earlier interpreter may have died over its own
+        with suppress(FileNotFoundError):  # an earlier interpreter may have died over its own
             os.unlink(self._partial)
-        except FileNotFoundError:
-            pass

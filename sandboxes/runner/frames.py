@@ -20,8 +20,6 @@ from typing import NamedTuple
 VERSION = 2
 """Raised whenever a frame changes its meaning; both ends must name the same."""
 
-FRAME_LIMIT = 16 * 1024 * 1024 + 4096
-"""Bytes of payload in one frame, at most."""
 CODE_LIMIT = 4 * 1024 * 1024
 """Bytes of source in one cell."""
 STREAM_LIMIT = 1024 * 1024
@@ -40,10 +38,14 @@ DISPLAY_COUNT = 100
 """Values displayed in one cell."""
 TEXT_LIMIT = 64 * 1024
 """Bytes of a plain-text form, and of an error."""
+FRAME_LIMIT = DISPLAY_LIMIT + TEXT_LIMIT + 4096
+"""Bytes of payload in one frame, at most: of a displayed value with its text."""
 CHUNK = 256 * 1024
-"""Bytes of a file in one frame."""
+"""Bytes of a file in one frame: in each but the last one exactly so many, so that they are few."""
 FILE_COUNT = 10_000
 """Files named in one listing."""
+LATEST = 253_402_300_799_999
+"""Milliseconds since 1970 at the end of the year 9999: no file is told to be younger."""
 
 EXECUTE, PUT, PUT_DATA, PUT_END, PUT_ABORT, GET, LIST, REMOVE = range(1, 9)
 READY, STARTED, STDOUT, STDERR, DISPLAY, FINISHED, DATA, ENTRY, DONE, FAILED = range(65, 75)
@@ -111,7 +113,7 @@ def pack_number(value: int) -> bytes:
 
 def number(field: bytes) -> int:
     """The number in a field. Raises: FrameError."""
-    if not field.isdigit() or len(field) > 18:
+    if not field.isdigit() or len(field) > 19:
         raise FrameError("expected a number")
     return int(field)
 

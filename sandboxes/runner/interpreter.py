@@ -6,11 +6,12 @@ import builtins
 import linecache
 import sys
 from collections.abc import Callable
+from itertools import islice
 from types import CodeType, ModuleType
 from typing import Any
 
 from . import frames
-from .display import Shown, open_figures, show
+from .display import Shown, close_figures, open_figures, show
 from .interrupts import Interrupts
 from .shell import shell
 from .source import SHELL, compile_cell
@@ -64,6 +65,7 @@ class Interpreter:
     def _execute(self, source: str, filename: str) -> None:
         program = compile_cell(source, filename, self._flags)
         self._flags = program.flags
+        most = frames.DISPLAY_COUNT
         try:
             codes = [code for code in (program.body, program.last) if code is not None]
             if any(code.co_flags & _COROUTINE for code in codes):
@@ -74,9 +76,21 @@ class Interpreter:
                     value = eval(code, self._names)
             if value is not None:
                 self._emit(show(value))
+        except KeyboardInterrupt:
+            most = 0  # to draw takes longer than an interrupted cell has before it is killed
+            raise
         finally:
-            for figure in open_figures():
+            self._draw(most)
+
+    def _draw(self, most: int) -> None:
+        """Show open figures, and leave none to a later cell, whose time they would take."""
+        try:
+            for figure in islice(open_figures(), most):
                 self._emit(figure)
+        finally:
+            left = close_figures()
+            if left:
+                sys.stderr.write(f"[{left} open figures are not shown]\n")
 
     async def _steps(self, codes: list[CodeType]) -> Any:
         """Statements and last expression in one task: both see a running loop."""

@@ -82,7 +82,7 @@ class Server:
             self._run(self._cells.get())
 
     def _run(self, frame: frames.Frame) -> None:
-        self._cell, self._shown, self._shown_size = frame.id, 0, 0
+        self._cell = frame.id
         _, code = frames.unpack(frame.payload, 2)
         status, error = self._interpreter.run(code.decode("utf-8"), self._announce)
         if self._child:  # the cell forked, and this is not the interpreter any more
@@ -97,25 +97,30 @@ class Server:
         self._wire.send(frames.FINISHED, frame.id, frames.pack(status, error.encode(), changed))
 
     def _announce(self) -> None:
-        self._wire.send(frames.STARTED, self._cell)
-        self._capture.begin(self._cell)
+        with self._capture.guard:
+            self._wire.send(frames.STARTED, self._cell)
+            self._capture.begin(self._cell)
+            self._shown = self._shown_size = 0
 
     def _emit(self, shown: Shown) -> None:
         """Send a displayed value, in its place among the output."""
         mime, data, text = shown
-        if self._child or not self._cell:
+        if self._child:
             return
-        self._shown += 1
-        self._shown_size += len(data)
-        if self._shown > frames.DISPLAY_COUNT or self._shown_size > frames.DISPLAY_LIMIT:
-            self._shown_size -= len(data)
-            if self._shown <= frames.DISPLAY_COUNT + 1:
-                size = f"{mime} of {len(data)} bytes"
-                sys.stderr.write(f"[a displayed {size} is left out: too much for one cell]\n")
-            return
-        self._capture.sync()
-        fields = [mime.encode(), data] + ([] if text is None else [text.encode()])
-        self._wire.send(frames.DISPLAY, self._cell, frames.pack(*fields))
+        with self._capture.guard:  # a thread may show something as the cell ends
+            if not self._capture.cell:
+                return
+            self._shown += 1
+            self._shown_size += len(data)
+            if self._shown > frames.DISPLAY_COUNT or self._shown_size > frames.DISPLAY_LIMIT:
+                self._shown_size -= len(data)
+                if self._shown <= frames.DISPLAY_COUNT + 1:
+                    size = f"{mime} of {len(data)} bytes"
+                    sys.stderr.write(f"[a displayed {size} is left out: too much for one cell]\n")
+                return
+            self._capture.sync()
+            fields = [mime.encode(), data] + ([] if text is None else [text.encode()])
+            self._wire.send(frames.DISPLAY, self._capture.cell, frames.pack(*fields))
 
     def _read(self) -> None:
         decoder = frames.Decoder()

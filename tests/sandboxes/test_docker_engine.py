@@ -125,7 +125,7 @@ def test_rootless_engines_are_found_in_the_runtime_folder(
 
 async def failure(**options: Any) -> str:
     """What is said when a sandbox of this backend is asked for."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with DockerSandboxes(warm=0, **options) as sandboxes:
             with pytest.raises(SandboxUnavailable) as caught:
                 await run_cell(await open_new(sandboxes), "1")
@@ -178,7 +178,7 @@ def test_the_zygote_refuses_to_run_outside_of_a_container(arguments: list[str]) 
         [sys.executable, "-I", str(RUNNER), *arguments],
         capture_output=True,
         stdin=subprocess.DEVNULL,
-        timeout=30,
+        timeout=60,
         text=True,
         check=False,
     )

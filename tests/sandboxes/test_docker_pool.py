@@ -1,5 +1,6 @@
 """Sandboxes that wait, places that are shared, and what is left when everything is given back."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import anyio.lowlevel
 import pytest
 
 from antiphon.errors import SandboxBusy, SandboxNotFound, SandboxUnavailable
-from antiphon.sandboxes import Client, DockerSandboxes, Sandbox, build_image
+from antiphon.sandboxes import Client, DockerSandboxes, Engine, Sandbox, build_image
 from antiphon.testing.sandbox import open_new, run_cell, run_ok
 
 from .docker_kit import ask, boxes, docker as docker, docker_sandboxes, remove
@@ -260,3 +261,34 @@ async def test_boxes_that_somebody_else_removes_meanwhile_are_gone_when_it_has_c
                         tasks.start_soon(clear, box)
                     await sandboxes.aclose()
                     assert await boxes(sandboxes) == []
+
+
+async def test_what_the_engine_was_asked_for_is_done_before_whoever_asked_is_cancelled() -> None:
+    engine, begun, free, done = Engine(), anyio.Event(), threading.Event(), list[str]()
+    loop = asyncio.get_running_loop()
+
+    def slow(client: Client) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        assert free.wait(60)
+        done.append("done")
+
+    with anyio.fail_after(60):
+        asking = asyncio.create_task(engine.whole(slow))
+        await begun.wait()
+        asking.cancel()
+        await anyio.wait_all_tasks_blocked()
+        free.set()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+    assert done == ["done"]
+    engine.close()
+
+
+async def test_a_warm_up_that_nobody_waits_for_any_more_goes_on() -> None:
+    with anyio.fail_after(60):
+        async with docker_sandboxes(warm=1) as sandboxes:
+            with anyio.move_on_after(0):
+                await sandboxes.warm_up()
+            (box,) = [*sandboxes._pool._making]  # pyright: ignore[reportPrivateUsage]
+            await asyncio.wait([box])
+            assert sandboxes.ready == 1

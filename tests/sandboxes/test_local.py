@@ -3,7 +3,7 @@
 import os
 import stat
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -211,10 +211,13 @@ async def test_an_idle_container_expires_and_a_busy_one_does_not() -> None:
         await run_ok(busy, "1")
 
 
-async def test_expired_sandboxes_close_by_themselves(tmp_path: Path) -> None:
+async def test_expired_sandboxes_close_by_themselves(
+    tmp_path: Path, skip_time: Callable[[float], None]
+) -> None:
     with held_pipe(tmp_path) as (path, reading):
-        async with LocalSandboxes(idle=0.2) as sandboxes:
+        async with LocalSandboxes(idle=60, clock=anyio.current_time) as sandboxes:
             await run_ok(await open_new(sandboxes), CHILDREN.format(fifo=path, sleep=SLEEP))
+            skip_time(60)
             assert await anyio.to_thread.run_sync(os.read, reading, 1) == b""
 
 
