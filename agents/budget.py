@@ -5,7 +5,6 @@ A budget is a value (`Agent(budget=budget(turns=5))`: each run has that much) an
 for every budget around it. Below: `tools.Account`, which counts.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import aclosing, contextmanager
 from contextvars import ContextVar, Token
@@ -171,46 +170,15 @@ def in_time(source: AsyncGenerator[Event, None], timer: Timer) -> AsyncGenerator
     Raises:
         TimeUp: There was no time left before the end.
     """
-    return _timed(source, timer) if timer.needed else source
-
-
-async def _timed(source: AsyncGenerator[Event, None], timer: Timer) -> AsyncGenerator[Event, None]:
+    if not timer.needed:
+        return source
     merge: Merge[Event] = Merge()
 
-    async def run() -> None:
-        try:
-            with timer.running() as clock:
-                async with aclosing(source):
-                    await merge.pump(source)
-        finally:
-            merge.close()
+    async def work() -> None:
+        with timer.running() as clock:
+            async with aclosing(source):
+                await merge.pump(source)
         if clock.cancelled_caught:
             raise TimeUp
 
-    # A task group would be open across yields, and break whatever its reader has around it.
-    task = asyncio.create_task(run())
-    try:
-        try:
-            while await merge.ready():
-                for event in merge.rest():
-                    yield event
-        except anyio.get_cancelled_exc_class():
-            merge.hurry()
-            await _ended(task)
-            for event in merge.rest():  # what was told is never lost
-                yield event
-            raise
-        await task
-    finally:
-        merge.hurry()
-        await _ended(task)
-
-
-async def _ended(task: "asyncio.Task[None]") -> None:
-    """End a task, and wait until it has; what it fails with is not heard any more."""
-    if not task.done():
-        task.cancel()
-        with anyio.CancelScope(shield=True):
-            await asyncio.wait([task])
-    if not task.cancelled():
-        task.exception()
+    return merge.told_by([work])

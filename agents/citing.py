@@ -8,6 +8,7 @@ move with the text. Names of files are looked for in what is shown, and change n
 Above: `turns`. Below: `tools.Citations`, which knows the markers and the names.
 """
 
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from typing import Any
@@ -80,8 +81,8 @@ class _Passage:
     """
 
     __slots__ = (
-        "_citations", "_given", "_held", "_moves", "_namings", "_read", "_shown", "annotations",
-        "logprobs", "own", "size", "told",
+        "_citations", "_ends", "_given", "_grown", "_held", "_namings", "_read", "_shown",
+        "annotations", "logprobs", "own", "size", "told",
     )  # fmt: skip
 
     def __init__(self, citations: Citations, names: Names | None) -> None:
@@ -91,7 +92,8 @@ class _Passage:
         self._given: list[str] = []
         self._shown: list[str] = []
         self._read = 0
-        self._moves: list[tuple[int, int]] = []  # where a marker ended, and how much it grew
+        self._ends: list[int] = []  # where each marker ended
+        self._grown: list[int] = [0]  # and how much longer the text was made by all up to it
         self.size: int = 0
         self.annotations: list[Annotation] = []
         self.told: int = 0
@@ -159,7 +161,8 @@ class _Passage:
                 end = self.size + len(citation.text)
                 self.annotations.append(citation.annotate(self.size, end))
                 self._put(citation.text, out)
-            self._moves.append((self._read + at, self.size - before - len(found[0])))
+            self._ends.append(self._read + at)
+            self._grown.append(self._grown[-1] + self.size - before - len(found[0]))
         self._put(text[at:], out)
         self._read += len(text)
         return "".join(out)
@@ -172,18 +175,19 @@ class _Passage:
 
     def moved(self, annotation: Annotation) -> Annotation:
         """An annotation of the model's server, with its indexes in the shown text."""
-        if not self._moves or annotation.type == "file_path":
+        if not self._ends or annotation.type == "file_path":
             return annotation
         update: dict[str, int] = {}
         for field in ("start_index", "end_index", "index"):
             value: object = getattr(annotation, field, None)
             if isinstance(value, int):
-                update[field] = value + sum(grown for end, grown in self._moves if end <= value)
+                update[field] = value + self._grown[bisect_right(self._ends, value)]
         return annotation.model_copy(update=update)
 
     def part(self, part: OutputText) -> OutputText:
         """The part as it is shown; citations that were never announced stand behind the others."""
-        late = [self.moved(one) for one in part.annotations if one not in self.own]
+        known = {one.to_json() for one in self.own}  # there may be thousands
+        late = [self.moved(one) for one in part.annotations if one.to_json() not in known]
         annotations = [*self.annotations, *late]
         return part.model_copy(update={"text": self.text, "annotations": annotations})
 

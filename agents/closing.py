@@ -4,7 +4,7 @@ Above: `telling`. Below: `items.Draft`, which knows what was said and what was a
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from antiphon.items import (
     AgentCall,
@@ -16,9 +16,12 @@ from antiphon.items import (
     Draft,
     Event,
     FunctionCall,
+    Handoff,
+    ImageGenerationCall,
     Item,
     ItemDone,
     McpCall,
+    McpListTools,
     OutputText,
     PartDone,
     Passage,
@@ -33,7 +36,11 @@ from antiphon.items import (
     SummaryText,
     TextDone,
     ToolCall,
+    WebSearchCall,
 )
+
+_REASONED: Final = (AgentCall, Handoff, McpCall, McpListTools, ToolCall, WebSearchCall)
+"""Items that have a place for why they were cut."""
 
 
 def closing(draft: Draft, index: int, reason: str) -> Iterator[Event]:
@@ -99,17 +106,21 @@ def _written(draft: Draft, item: Item, item_id: str, index: int) -> Iterator[Eve
 def _closed_inside(draft: Draft, reason: str) -> Item:
     """The item as it stands; what a sub-agent left open in it is unfinished, too."""
     item = draft.item()
-    if draft.child is None:
+    child = draft.child
+    if child is None:
         return item
-    inner = [draft.child.drafts[index] for index in sorted(draft.child.drafts)]
+    inner = [child.drafts[index] for index in sorted(child.drafts)]
     output = [one.whole or _unfinished(_closed_inside(one, reason), reason) for one in inner]
-    return item.model_copy(update={"output": output})
+    used = child.envelope and child.envelope.usage  # what it used until it was cut, if it said so
+    return item.model_copy(update={"output": output, "usage": used})
 
 
 def _unfinished(item: Item, reason: str) -> Item:
     update: dict[str, object] = {}
     if "status" in type(item).model_fields:
         update["status"] = "incomplete"
-    if isinstance(item, ToolCall | AgentCall):
+    if isinstance(item, _REASONED):
         update["error"] = reason
+    elif isinstance(item, ImageGenerationCall):
+        update["error"] = {"message": reason}
     return item.model_copy(update=update)

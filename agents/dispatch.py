@@ -1,21 +1,23 @@
 """Dispatch: run a turn's calls, side by side where they may, as one merged stream of events.
 
-Above: `loop`. Below: `tools.Call`. One call alone needs no task group; several share one, and
-a call that must run alone is a barrier between those before and those behind it.
+Above: `loop`. Below: `tools.Call`. One call alone needs no task of its own; several have one
+each, and a call that must run alone is a barrier between those before and those behind it.
 """
 
 import logging
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from contextlib import aclosing, nullcontext
+from functools import partial
 from typing import Final, cast
 
 import anyio
 
 from antiphon.errors import ScriptError, whence
-from antiphon.items import Event, Fold
+from antiphon.items import Event, Fold, ItemDone
 
 from .delegate import AgentRun
 from .merge import Merge
+from .resuming import Approved
 from .sampling import Pending
 from .stopping import stopping
 
@@ -28,8 +30,9 @@ AT_ONCE: Final = 128
 
 def followed(pending: Pending, fold: Fold) -> Pending:
     """A call that is to run. A sub-agent's run folds its events itself; `fold` reads it there."""
-    if isinstance(pending.call, AgentRun):
-        fold.follow(pending.slot.output_index, pending.call.fold)
+    call = pending.call.call if isinstance(pending.call, Approved) else pending.call
+    if isinstance(call, AgentRun):
+        fold.follow(pending.slot.output_index, call.fold)
     return pending
 
 
@@ -61,9 +64,12 @@ def _groups(calls: Sequence[Pending]) -> Iterator[list[Pending]]:
 async def _one(pending: Pending) -> AsyncGenerator[Event, None]:
     """One call. A tool that raises is a bug of the tool, and its item says that it failed."""
     running = cast("AsyncGenerator[Event, None]", pending.call.run())
+    index = pending.slot.output_index
+    over = False
     try:
         async with aclosing(running):
             async for event in running:
+                over = over or (type(event) is ItemDone and event.output_index == index)
                 yield event
     except ScriptError:
         raise
@@ -71,41 +77,18 @@ async def _one(pending: Pending) -> AsyncGenerator[Event, None]:
         if isinstance(error, anyio.get_cancelled_exc_class()) and stopping():
             raise
         log.error("%s broke while it ran: %s", pending.name, whence(error))
+        if over:
+            return  # it has told how it ended, and that never changes
         for event in pending.call.refuse(f"{pending.name} broke: {type(error).__name__}"):
             yield event
 
 
-async def _together(group: Sequence[Pending]) -> AsyncGenerator[Event, None]:
-    merge: Merge[Event] = Merge(len(group))
+def _together(group: Sequence[Pending]) -> AsyncGenerator[Event, None]:
+    merge: Merge[Event] = Merge()
     limiter = anyio.CapacityLimiter(AT_ONCE) if len(group) > AT_ONCE else nullcontext()
-    left: GeneratorExit | None = None
-    try:
-        async with anyio.create_task_group() as tasks:
-            for pending in group:
-                tasks.start_soon(_pump, pending, merge, limiter)
-            try:
-                while await merge.ready():
-                    for event in merge.rest():
-                        yield event
-            except GeneratorExit as error:
-                left = error  # raised outside: a task group would put it into a group
-                tasks.cancel_scope.cancel()
-            finally:
-                merge.hurry()
-    except anyio.get_cancelled_exc_class():
-        if left is None:
-            for event in merge.rest():  # the calls' last words
-                yield event
-        raise
-    if left is not None:
-        raise left
 
-
-async def _pump(
-    pending: Pending, merge: Merge[Event], limiter: AbstractAsyncContextManager[None]
-) -> None:
-    try:
+    async def pump(pending: Pending) -> None:
         async with limiter, aclosing(_one(pending)) as running:
             await merge.pump(running)
-    finally:
-        merge.close()
+
+    return merge.told_by([partial(pump, pending) for pending in group])

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Itera
 from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, TypeAlias, cast
 
 import anyio
@@ -90,7 +91,7 @@ class Flow:
         self._spent: SpentBudget | None = None
         self._over = False
         self._text: str | None = None
-        self._error: Exception | None = AntiphonError("it was cancelled from inside")
+        self._error: BaseException | None = AntiphonError("it was cancelled from inside")
 
     async def events(
         self, function: Callable[[Any], Coroutine[Any, Any, object]], given: object
@@ -103,19 +104,19 @@ class Flow:
                 yield event
             return
         left = False
+        work = partial(self._work, function, given)
         try:
-            async with aclosing(self._working(function, given)) as events:
-                async for event in events:
-                    try:
-                        yield event
-                    except GeneratorExit:
-                        left = True
-                        raise
+            async with aclosing(self._merge.told_by([work])) as told:
+                async for entry in told:
+                    for event in self._tell(entry):
+                        try:
+                            yield event
+                        except GeneratorExit:
+                            left = True
+                            raise
         except anyio.get_cancelled_exc_class():
             if left:  # nobody listens any more
                 raise
-            for event in self._rest():
-                yield event
             for event in self._telling.cancel():
                 yield event
             raise
@@ -247,25 +248,6 @@ class Flow:
             "in a task group that the function itself opens"
         )
 
-    async def _working(
-        self, function: Callable[[Any], Coroutine[Any, Any, object]], given: object
-    ) -> AsyncGenerator[Event, None]:
-        """The events that the function causes, while it works in a task of its own."""
-        left: GeneratorExit | None = None
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._work, function, given)
-            try:
-                while await self._merge.ready():
-                    for event in self._rest():
-                        yield event
-            except GeneratorExit as error:
-                left = error  # raised outside: a task group would put it into a group
-                tasks.cancel_scope.cancel()
-            finally:
-                self._merge.hurry()
-        if left is not None:
-            raise left
-
     async def _work(
         self, function: Callable[[Any], Coroutine[Any, Any, object]], given: object
     ) -> None:
@@ -278,21 +260,19 @@ class Flow:
                 self._error = None
             if clock.cancelled_caught:
                 self._spent = self._scope.account.timed()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._error = _innermost(error)
         finally:
             self._over = True
-            self._merge.close()
 
-    def _rest(self) -> Iterator[Event]:
-        """What is queued already."""
-        for entry in self._merge.rest():
-            if not isinstance(entry, int):
-                yield self._telling.tell(entry)
-                continue
-            draft = self._telling.fold.drafts[entry]
-            if draft.whole is None:
-                yield from map(self._telling.tell, closing(draft, entry, "cancelled"))
+    def _tell(self, entry: _Told) -> Iterator[Event]:
+        """What an entry of the queue tells."""
+        if not isinstance(entry, int):
+            yield self._telling.tell(entry)
+            return
+        draft = self._telling.fold.drafts[entry]
+        if draft.whole is None:
+            yield from map(self._telling.tell, closing(draft, entry, "cancelled"))
 
     def _ending(self) -> Iterator[Event]:
         """The answer and the end; or why there is none.
@@ -334,7 +314,7 @@ class Flow:
             yield self._telling.tell(ItemDone(output_index=index, item=request))
         yield from self._telling.complete()
 
-    def _reason(self, error: Exception) -> str:
+    def _reason(self, error: BaseException) -> str:
         if isinstance(error, RunError | OutputError):
             return str(error)[:SHOWN]
         if isinstance(error, AntiphonError):
@@ -354,7 +334,7 @@ def _text_of(value: object) -> str | None:
     return value if value is None or isinstance(value, str) else to_json(value).decode()
 
 
-def _innermost(error: Exception) -> Exception:
+def _innermost(error: BaseException) -> BaseException:
     """The first error of a task group's: what made it end."""
     while isinstance(error, ExceptionGroup):
         error = cast("ExceptionGroup[Exception]", error).exceptions[0]

@@ -119,11 +119,11 @@ async def _told(turns: Turns, telling: Telling, max_turns: int) -> AsyncGenerato
                 except GeneratorExit:
                     left = True
                     raise
-    except anyio.get_cancelled_exc_class():
+    except anyio.get_cancelled_exc_class() as error:
         if left:  # nobody listens any more
             raise
         if not stopping():  # something inside was cancelled, and nobody asked for it
-            log.exception("a run was cancelled from inside")
+            log.error("a run was cancelled from inside: %s", whence(error))
             for event in telling.fail("server_error", "internal error: cancelled from inside"):
                 yield event
             return
@@ -141,7 +141,7 @@ async def _told(turns: Turns, telling: Telling, max_turns: int) -> AsyncGenerato
     except ModelError as error:
         for event in telling.fail(error.code, error.message):
             yield event
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         log.error("a run broke: %s", whence(error))
         for event in telling.fail("server_error", f"internal error: {type(error).__name__}"):
             yield event

@@ -34,37 +34,39 @@ from .stray import Stray
 class Approved:
     """A call that a person has decided on: as any call, with the request's id on its receipt.
 
-    Args:
+    Attributes:
         call: The call itself.
+
+    Args:
         request_id: The approval request.
     """
 
     def __init__(self, call: Call, request_id: str) -> None:
-        self._call = call
+        self.call: Call = call
         self._request_id = request_id
 
     def open(self) -> Iterable[Event]:
         """It begins."""
-        return self._marked(self._call.open())
+        return self._marked(self.call.open())
 
     def write(self, delta: str) -> Iterable[Event]:
         """Its arguments, as they were approved."""
-        return self._marked(self._call.write(delta))
+        return self._marked(self.call.write(delta))
 
     def ready(self, arguments: str) -> Iterable[Event]:
         """Its arguments are whole."""
-        return self._marked(self._call.ready(arguments))
+        return self._marked(self.call.ready(arguments))
 
     async def run(self) -> AsyncIterator[Event]:
         """It runs."""
-        async with aclosing(cast("AsyncGenerator[Event, None]", self._call.run())) as events:
+        async with aclosing(cast("AsyncGenerator[Event, None]", self.call.run())) as events:
             async for event in events:
                 for marked in self._marked([event]):
                     yield marked
 
     def refuse(self, reason: str) -> Iterable[Event]:
         """It does not run."""
-        return self._marked(self._call.refuse(reason))
+        return self._marked(self.call.refuse(reason))
 
     def _marked(self, events: Iterable[Event]) -> Iterator[Event]:
         for event in events:
@@ -120,11 +122,16 @@ class Resumption:
             except ToolFailed as error:
                 self._unclear[grant.origin.id] = str(error)
                 continue
-            if not stands and isinstance(grant.origin, McpApprovalRequest):
-                self._anew.append(grant.origin)
-                label = grant.origin.server_label
-                if not self._menu.listings[label].known:  # else the menu has what it is now
-                    found[label] = self._menu.listings[label]
+            if stands:
+                continue
+            label = getattr(grant.origin, "server_label", "")
+            listing = self._menu.listings.get(label)
+            if listing is None:  # a request made up for a tool of a server's
+                self._unclear[grant.origin.id] = "it is not what was approved any more"
+                continue
+            self._anew.append(grant.origin)
+            if not listing.known:  # else the menu has what it is now
+                found[label] = listing
         return list(found.values())
 
     def go_on(self, menu: Menu) -> None:

@@ -15,7 +15,6 @@ from antiphon.errors import ConfigurationError, OutputError, RunError
 from antiphon.items import (
     ITEM_TYPES,
     ITEMS,
-    ApprovalRequest,
     Clock,
     CreateResponse,
     Event,
@@ -30,6 +29,7 @@ from antiphon.items import (
 )
 from antiphon.tools import NeedsApproval, gate_of
 
+from .approval import Asked
 from .delegate import ContextPolicy, Delegate, arguments_of, function_of
 from .result import Result
 from .setting import Setting
@@ -176,7 +176,7 @@ def refuse_unfinished(name: str, response: Response) -> None:
     Raises:
         OutputError: Somebody is to do something first.
     """
-    asked = [item.name for item in response.output if isinstance(item, ApprovalRequest)]
+    asked = [item.name for item in response.output if isinstance(item, Asked)]
     if asked:
         raise OutputError(
             f"{name}: there is no answer yet, {', '.join(asked)} waits for approval: go on with "

@@ -249,7 +249,7 @@ class Sampling:
         undecided: str | None = None
         try:
             waits = item.status != "incomplete" and await gate(item.arguments)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             log.error("whether %s needs approval could not be said: %s", item.name, whence(error))
             waits, undecided = False, f"nobody could say whether it may run: {type(error).__name__}"
         if waits:

@@ -4,14 +4,13 @@ It is a receipt like any other (`antiphon:tool_call`, failed), so that the model
 goes on, and the client sees what happened.
 """
 
-from collections.abc import AsyncIterator, Iterable
-from typing import ClassVar
+from collections.abc import AsyncIterator
 
-from antiphon.items import Event, Item, ToolCall
-from antiphon.tools import ArgumentsCall, Slot
+from antiphon.items import Event
+from antiphon.tools import ReceiptCall, Slot
 
 
-class Stray(ArgumentsCall):
+class Stray(ReceiptCall):
     """One such call.
 
     Args:
@@ -19,29 +18,10 @@ class Stray(ArgumentsCall):
         slot: Its place in the output.
     """
 
-    steps: ClassVar[str] = "antiphon:tool_call"
-
     def __init__(self, name: str, slot: Slot) -> None:
-        super().__init__(slot)
-        self._name = name
-        self._error: str | None = None
-
-    def item(self, status: str) -> Item:
-        """The receipt."""
-        return ToolCall(
-            id=self.slot.item_id,
-            status=status,
-            name=self._name,
-            arguments=self.arguments,
-            error=self._error,
-        )
-
-    def fail(self, reason: str) -> Iterable[Event]:
-        """It fails, with the reason."""
-        self._error = reason
-        return self.end("failed")
+        super().__init__(slot, name=name)
 
     async def run(self) -> AsyncIterator[Event]:
         """There is nothing to run."""
-        for event in self.fail(f"there is no tool named {self._name!r}"):
+        for event in self.fail(f"there is no tool named {self.name!r}"):
             yield event

@@ -143,15 +143,19 @@ class Telling:
             self.usage = self.usage + used
 
     def tell(self, event: Event) -> Event:
-        """Number an event and fold it; it goes out next. What a sub-agent used counts here, too."""
+        """Fold an event and number it; it goes out next. What a sub-agent used counts here, too.
+
+        Raises:
+            ValueError: It tells of an item that was never added.
+        """
+        if not (type(event) is AgentEvent and event.output_index in self.fold.followed):
+            self.fold.add(event)  # first: what cannot be folded is not told, and has no number
+            if type(event) is ItemDone and event.output_index in self.fold.runs:
+                # A run elsewhere, which a model's server tells of, is in that server's own count.
+                self.usage = self.usage + getattr(event.item, "usage", None)
         vars(event)["sequence_number"] = self._number  # a pydantic setter costs 3x
         event.__pydantic_fields_set__.add("sequence_number")
         self._number += 1
-        if type(event) is AgentEvent and event.output_index in self.fold.followed:
-            return event
-        self.fold.add(event)
-        if type(event) is ItemDone and type(event.item) is AgentCall:
-            self.usage = self.usage + event.item.usage
         return event
 
     def begin(self) -> Iterator[Event]:

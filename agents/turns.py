@@ -19,6 +19,7 @@ from antiphon.items import (
     Item,
     Lowered,
     SpentBudget,
+    Usage,
 )
 from antiphon.models import Model, ModelRequest
 from antiphon.tools import Account, Asked, Listing, Scope
@@ -163,8 +164,8 @@ class Turns:
                         yield event
                 await self._remember(first)
                 first = len(self.telling.fold.drafts)
-            turn = Sampling(self.menu, self.scope, next_index=first, choice=self.choice)
             while True:
+                turn = Sampling(self.menu, self.scope, next_index=first, choice=self.choice)
                 try:
                     async with aclosing(self._words(turn)) as spoken:
                         async for event in spoken:
@@ -178,6 +179,7 @@ class Turns:
                         raise
                     continue
                 fault = turn.ending and turn.ending.response.error
+                self._charge(turn.used)
                 if fault is None or not self._shorten(fault.code, fault.message, first):
                     break
             end = self._ending(turn)
@@ -293,15 +295,15 @@ class Turns:
             memo=self.memo,
         )
 
-    def _ending(self, turn: Sampling) -> Iterator[Event] | None:
-        """How the response ends if the model broke or was cut; None if the turn is whole."""
-        ending = turn.ending
-        if ending is None:
-            raise ModelError("the model never said that it had ended", code="stream_cut")
-        used = turn.used
+    def _charge(self, used: Usage) -> None:
+        """Write down what a sampling used, also one that failed."""
         self.telling.usage = self.telling.usage + used
         self.spoken += used.output_tokens
         self.scope.account.charge(self.model.name, used)
+
+    def _ending(self, turn: Sampling) -> Iterator[Event] | None:
+        """How the response ends if the model broke or was cut; None if the turn is whole."""
+        ending = turn.ending
         if isinstance(ending, Failed):
             fault = ending.response.error
             if fault is None:

@@ -25,13 +25,18 @@ _STOPS: Final = {"length": "max_output_tokens", "content_filter": "content_filte
 class Heard:
     """A call so far: opened in the writer as soon as its name is known."""
 
-    __slots__ = ("arguments", "id", "key", "name")
+    __slots__ = ("fragments", "id", "key", "name")
 
     def __init__(self, key: int, call_id: str | None) -> None:
         self.key: int = key
         self.id: str | None = call_id
         self.name: str = ""
-        self.arguments: str = ""
+        self.fragments: list[str] = []
+
+    @property
+    def arguments(self) -> str:
+        """All that has come of them."""
+        return "".join(self.fragments)
 
 
 class Chunks:
@@ -138,7 +143,8 @@ class Chunks:
         elif not isinstance(arguments, str):
             arguments = to_json(arguments).decode()
         heard = self._heard(call, name, arguments)
-        heard.arguments += arguments
+        if arguments:
+            heard.fragments.append(arguments)
         if heard.name:
             return self._writer.arguments(heard.key, arguments)
         if not name:
@@ -211,12 +217,15 @@ def _another(heard: Heard, call_id: str | None, name: str, arguments: str) -> bo
         return False
     if call_id is not None and heard.id is not None:
         return call_id != heard.id
-    return bool(arguments) and _whole(heard.arguments)
+    return bool(arguments) and _whole(heard)
 
 
-def _whole(arguments: str) -> bool:
+def _whole(heard: Heard) -> bool:
+    """Whether all arguments of a call have come; their end is looked at first, which is cheap."""
+    if not (heard.fragments and heard.fragments[-1].rstrip().endswith("}")):
+        return False
     try:
-        from_json(arguments)
+        from_json(heard.arguments)
     except ValueError:
         return False
     return True

@@ -4,10 +4,14 @@ Above: `transport` and the adapters. Not here: whether to ask again (`retry`).
 """
 
 import re
-from collections.abc import Callable, Collection
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, cast
+from urllib.parse import quote
 
+import anyio
 import httpx2
 from pydantic_core import from_json
 
@@ -16,6 +20,9 @@ from antiphon.items import Clock
 
 _WORDS: Final = 1000  # characters of an upstream's message that are passed on
 _BODY: Final = 65_536  # bytes of a refusal that are read
+_PATIENCE: Final = 10.0  # seconds to wait for all of it
+_SCHEME: Final = re.compile(r"^(bearer|basic|token) +", re.IGNORECASE)
+_TELLTALE: Final = ("auth", "key", "token", "secret", "cookie", "sig")
 _CODES: Final = {
     400: "invalid_request",
     401: "authentication_error",
@@ -48,16 +55,17 @@ async def refused(
 ) -> ModelError:
     """The server answered with a status that is no success; reads what it says of it."""
     body = b""
-    try:
+    whole = False
+    with anyio.move_on_after(_PATIENCE), suppress(httpx2.HTTPError):  # the status says enough
         async for chunk in response.aiter_bytes():
             body += chunk
             if len(body) >= _BODY:
                 break
-    except httpx2.HTTPError:
-        pass  # the status says enough
+        else:
+            whole = True
     status = response.status_code
     # Of a body that was cut nothing is shown: the cut may have split a secret.
-    code, message = said(body, clean) if len(body) < _BODY else (None, "")
+    code, message = said(body, clean) if whole else (None, "")
     if code is None:
         code = _CODES.get(status, "server_error" if status >= 500 else "invalid_request")
     return ModelError(
@@ -102,7 +110,23 @@ def fault(value: Any, clean: Callable[[str], str]) -> tuple[str | None, str]:
     return (code if named and code != "error" else None), clean(words)[:_WORDS]
 
 
-def without(secrets: Collection[str], text: str) -> str:
+def secrets_of(url: httpx2.URL, headers: Mapping[str, str]) -> list[str]:
+    """What a server is told and nobody else: the credentials in its address and in headers."""
+    found = [value for name, value in headers.items() if _names_a_secret(name)]
+    found += [_SCHEME.sub("", value) for value in found]
+    found += [value for name, value in url.params.multi_items() if _names_a_secret(name)]
+    if url.password:  # of which a header is made
+        both = f"{url.username}:{url.password}"
+        found += [url.password, b64encode(both.encode()).decode()]
+    found += [quote(value, safe="") for value in found]
+    return sorted(set(filter(None, found)), key=len, reverse=True)  # no half of one is left
+
+
+def _names_a_secret(name: str) -> bool:
+    return any(word in name.lower() for word in _TELLTALE)
+
+
+def without(secrets: Sequence[str], text: str) -> str:
     """A text with every secret in it blotted out: some servers repeat the key they were given."""
     for secret in secrets:
         text = text.replace(secret, "***")

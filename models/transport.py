@@ -17,12 +17,11 @@ from antiphon.items import Clock, now
 
 from .clients import checked, chosen, client
 from .loops import PerLoop
-from .refused import refused, unreached, without
+from .refused import refused, secrets_of, unreached, without
 from .sse import Frame, SseReader
 
 _LAST_BYTES: Final = 0.25  # seconds to wait for a body's end once its last event has come
 _ANSWER: Final = 32 * 1024 * 1024  # bytes of an answer that does not stream
-_TELLTALE: Final = ("auth", "key", "token", "secret", "cookie")
 
 
 class Answer:
@@ -149,13 +148,7 @@ class Transport:
         self._url = url
         self._urls: dict[str, httpx2.URL] = {}  # by path: parsing costs more than a look
         self._headers = _headers(api_key, headers or {})
-        self._secrets = [
-            value.removeprefix("Bearer ")
-            for name, value in self._headers.items()
-            if value and any(word in name for word in _TELLTALE)
-        ]
-        if url.password:
-            self._secrets.append(url.password)
+        self._secrets = secrets_of(url, self._headers)
         self._own = checked(http_client)
         if self._own is not None and fast is not None:
             raise ConfigurationError(
@@ -233,12 +226,9 @@ class Transport:
         return answer
 
     def _at(self, path: str) -> httpx2.URL:
-        """A URL under the base; a query there (`?api-version=...`) stays at the end."""
         url = self._urls.get(path)
         if url is None:
-            before, mark, query = self._url.raw_path.partition(b"?")
-            raw_path = before.rstrip(b"/") + path.encode() + mark + query
-            url = self._urls[path] = self._url.copy_with(raw_path=raw_path)
+            url = self._urls[path] = under(self._url, path)
         return url
 
 
@@ -259,6 +249,12 @@ def server_url(given: str) -> httpx2.URL:
             "begin it with http:// or https://"
         )
     return url
+
+
+def under(base: httpx2.URL, path: str) -> httpx2.URL:
+    """A URL under a base; a query there (`?api-version=...`) stays at the end."""
+    before, mark, query = base.raw_path.partition(b"?")
+    return base.copy_with(raw_path=before.rstrip(b"/") + path.encode() + mark + query)
 
 
 def _headers(api_key: str | None, more: Mapping[str, str]) -> dict[str, str]:

@@ -20,8 +20,9 @@ from .clients import checked, client
 from .count import Counts, cannot_count
 from .loops import PerLoop
 from .model import Model, ModelRequest
-from .refused import refused, unreached, without
+from .refused import refused, secrets_of, unreached, without
 from .responses import ResponsesModel
+from .transport import under
 
 Spoken: TypeAlias = Literal["responses", "chat"]
 """What a server speaks: the Responses API, or Chat Completions."""
@@ -116,7 +117,7 @@ class _Named:
         return await adapter.count(request)
 
     async def aclose(self) -> None:
-        """The connections are the upstream's, and shared."""
+        """Close the upstream's connections, which all its models share."""
         await self._servers.aclose()
 
 
@@ -168,7 +169,7 @@ class _Server:
             return [each.id for each in _Listing.model_validate_json(body).data]
         except ValidationError as error:
             raise ModelError(
-                f"{self._host} sent no list of models at {self._at('/models').path}: "
+                f"{self._host} sent no list of models at {under(self._url, '/models').path}: "
                 "is base_url right? It often ends in /v1",
                 code="bad_listing",
             ) from error
@@ -184,7 +185,7 @@ class _Server:
         if self._key:
             headers["authorization"] = f"Bearer {self._key}"
         request = self._http.build_request(
-            method, self._at(path), content=content, headers=headers, timeout=_PATIENCE
+            method, under(self._url, path), content=content, headers=headers, timeout=_PATIENCE
         )
         try:
             response = await self._http.send(request, stream=True)
@@ -200,7 +201,7 @@ class _Server:
             raise unreached(error, self._host) from error
 
     async def _read(self, response: httpx2.Response) -> bytes:
-        body = b""
+        body = bytearray()
         async for chunk in response.aiter_bytes():
             body += chunk
             if len(body) > _LISTING:
@@ -208,15 +209,10 @@ class _Server:
                     f"{self._host} sent a list of models of more than {_LISTING} bytes",
                     code="bad_listing",
                 )
-        return body
-
-    def _at(self, path: str) -> httpx2.URL:
-        """A URL under the base; a query there (`?api-version=...`) stays at the end."""
-        before, mark, query = self._url.raw_path.partition(b"?")
-        return self._url.copy_with(raw_path=before.rstrip(b"/") + path.encode() + mark + query)
+        return bytes(body)
 
     def _clean(self, text: str) -> str:
-        return without([self._key] if self._key else [], text)
+        return without(secrets_of(self._url, {"authorization": self._key or ""}), text)
 
 
 class _Entry(BaseModel):

@@ -236,7 +236,7 @@ async def test_runs_beside_the_one_that_waits_come_to_their_end_first() -> None:
     @tool
     async def wait(text: str) -> str:
         """Wait."""
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             await gate.wait()
         DONE.append(text)
         return "ok"

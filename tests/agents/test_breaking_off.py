@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from antiphon.agents import Agent
+from antiphon.agents import Agent, budget
 from antiphon.items import CallStatus, Event, TextDelta, ToolCall, ToolProgress
 from antiphon.models import FunctionCall, ModelRequest, Speech, Text, model
 from antiphon.tools import Progress, tool
@@ -61,7 +61,7 @@ def engine(*pieces: Speech) -> Any:
 async def leave(agent: Agent[Any], when: Callable[[Event], bool]) -> None:
     """Listen until an event, and close the stream there."""
     before = asyncio.all_tasks()
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with aclosing(agent.stream("hi")) as events:
             async for event in events:
                 if when(event):
@@ -138,7 +138,7 @@ async def test_a_run_whose_scope_is_cancelled_ends_its_tools(calls: int) -> None
         with scope:
             await agent.run("hi")
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(listen)
             await anyio.wait_all_tasks_blocked()
@@ -158,7 +158,7 @@ async def test_a_task_that_is_cancelled_the_way_of_asyncio_ends_its_tools(calls:
             told.append(event)
 
     task = asyncio.create_task(listen())
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         await anyio.wait_all_tasks_blocked()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -169,3 +169,28 @@ async def test_a_task_that_is_cancelled_the_way_of_asyncio_ends_its_tools(calls:
     assert all(
         isinstance(item, ToolCall) and item.status == "incomplete" for item in last.response.output
     )
+
+
+@pytest.mark.parametrize("seconds", [None, 60.0])
+async def test_what_is_shielded_is_done_before_a_run_has_ended(seconds: float | None) -> None:
+    begun, free = anyio.Event(), anyio.Event()
+
+    @tool
+    async def keep() -> str:
+        """Cannot be cut in the middle."""
+        with anyio.CancelScope(shield=True):
+            begun.set()
+            await free.wait()
+            ended.append("kept")
+        return "kept"
+
+    held = None if seconds is None else budget(seconds=seconds)
+    agent = Agent(name="a", model=engine(FunctionCall("keep", {})), tools=[keep], budget=held)
+    with anyio.fail_after(60), anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(agent.run, "hi")
+            await begun.wait()
+            scope.cancel()
+            free.set()
+    assert scope.cancelled_caught
+    assert "kept" in ended

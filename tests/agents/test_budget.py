@@ -1,7 +1,7 @@
 """Budgets: how much a run and everything inside it may use; what was finished is kept."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import anyio
 import pytest
@@ -10,26 +10,38 @@ from antiphon.agents import Agent, budget, chain, run, workflow
 from antiphon.errors import ConfigurationError, RunError
 from antiphon.items import AgentCall, Response, ToolCall, fold
 from antiphon.models import FunctionCall, ScriptedModel, Text, Usage
-from antiphon.tools import Account, Price, tool
+from antiphon.tools import Account, Price, Tool, tool
 
 from .kit import asked, end_of, own, play
 
 pytestmark = pytest.mark.anyio
 
+SkipTime: TypeAlias = Callable[[float], None]
+
 PRICES = {"m": Price(input=1.0, output=2.0, cached_input=0.5)}
 
 
 @tool
-def note(text: str = "") -> str:
+async def note(text: str = "") -> str:
     """Note something."""
     return "noted"
 
 
-@tool
-async def wait() -> str:
-    """Wait for ever."""
-    await anyio.sleep_forever()
-    return "never"
+def waiting(skip_time: SkipTime, *, calls: int = 1) -> Tool[[], Any]:
+    """A tool that waits for ever; twenty seconds have passed when it was called so often."""
+    begun: list[None] = []
+
+    @tool
+    async def wait() -> str:
+        """Wait for ever."""
+        begun.append(None)
+        if len(begun) == calls:
+            await anyio.wait_all_tasks_blocked()  # what runs beside it comes to its end first
+            skip_time(20)
+        await anyio.sleep_forever()
+        return "never"
+
+    return wait
 
 
 NOTE = FunctionCall("note", {})
@@ -82,24 +94,29 @@ async def test_a_run_ends_when_one_is_used_up_and_says_which(
     assert len(response.output) == calls
 
 
-async def test_time_stops_a_tool_in_the_middle_and_keeps_what_was_finished() -> None:
+async def test_time_stops_a_tool_in_the_middle_and_keeps_what_was_finished(
+    skip_time: SkipTime,
+) -> None:
     model = ScriptedModel([[NOTE], [FunctionCall("wait", {})]])
-    slow = Agent(name="slow", model=model, tools=[note, wait], budget=budget(seconds=0.05))
-    with anyio.fail_after(5):
+    wait = waiting(skip_time)
+    slow = Agent(name="slow", model=model, tools=[note, wait], budget=budget(seconds=20))
+    with anyio.fail_after(60):
         response = (await slow.run("go")).response
-    assert cut(response) == ("budget_seconds", "slow", 0.05)
+    assert cut(response) == ("budget_seconds", "slow", 20)
     first, second = response.output
     assert isinstance(first, ToolCall)
     assert isinstance(second, ToolCall)
     assert (first.status, second.status) == ("completed", "incomplete")
-    assert second.error == "the budget of slow is used up: 0.05 seconds"
+    assert second.error == "the budget of slow is used up: 20 seconds"
 
 
-async def test_time_stops_several_calls_at_once_and_the_events_fold_to_the_end() -> None:
+async def test_time_stops_several_calls_at_once_and_the_events_fold_to_the_end(
+    skip_time: SkipTime,
+) -> None:
     model = ScriptedModel([[FunctionCall("wait", {}), NOTE, FunctionCall("wait", {})]])
-    request = asked(tools=own("note", "wait"), **{"antiphon:budget": {"seconds": 0.05}})
-    with anyio.fail_after(5):
-        events = await play(request, model, [note, wait])
+    request = asked(tools=own("note", "wait"), **{"antiphon:budget": {"seconds": 20}})
+    with anyio.fail_after(60):
+        events = await play(request, model, [note, waiting(skip_time, calls=2)])
     assert [event.sequence_number for event in events] == list(range(len(events)))
     assert fold(events) == end_of(events)
     assert cut(end_of(events))[0] == "budget_seconds"
@@ -208,16 +225,17 @@ async def test_a_block_inside_a_workflow_ends_a_run_and_the_function_may_go_on()
     assert "the budget of a block of code is used up: 2 turns; ok" in result.output
 
 
-async def test_time_stops_a_workflow_in_the_middle_of_a_run() -> None:
-    sleeper = Agent(name="sleeper", model=ScriptedModel([[FunctionCall("wait", {})]]), tools=[wait])
+async def test_time_stops_a_workflow_in_the_middle_of_a_run(skip_time: SkipTime) -> None:
+    model = ScriptedModel([[FunctionCall("wait", {})]])
+    sleeper = Agent(name="sleeper", model=model, tools=[waiting(skip_time)])
 
-    @workflow(budget=budget(seconds=0.05))
+    @workflow(budget=budget(seconds=20))
     async def slow(text: str) -> str:
         return (await run(sleeper, text)).output
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         response = (await slow.run("go")).response
-    assert cut(response) == ("budget_seconds", "slow", 0.05)
+    assert cut(response) == ("budget_seconds", "slow", 20)
     assert [item.status for item in response.output if isinstance(item, AgentCall)] != []
 
 

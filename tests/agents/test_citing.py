@@ -1,6 +1,7 @@
 """Markers in the model's words become citations: whole, in their places, however they come."""
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -323,3 +324,34 @@ async def test_a_run_that_goes_on_in_another_process_knows_what_it_had_found() -
     found = scope.citations.find(2)
     assert found is not None and found.text == B
     assert scope.citations.mint("", found.annotate) == "[cite:3]"
+
+
+async def test_a_citation_of_a_server_s_own_costs_no_more_where_there_are_thousands() -> None:
+    async def cost(count: int) -> float:
+        at: Any = {"item_id": "m", "output_index": 0, "content_index": 0}
+        own = [
+            UrlCitation(url=f"https://{number}.example", start_index=0, end_index=1, title="")
+            for number in range(count)
+        ]
+        whole = OutputText(text="So.", annotations=[*own])
+        said = Message(id="m", role="assistant", content=[whole])
+        told = [
+            AnnotationAdded(**at, annotation_index=number, annotation=one)
+            for number, one in enumerate(own)
+        ]
+        events: list[Event] = [
+            ItemAdded(output_index=0, item=said.model_copy(update={"content": []})),
+            PartAdded(**at, part=OutputText(text="")),
+            TextDelta(**at, delta="So."),
+            *told,
+            TextDone(**at, text="So."),
+            PartDone(**at, part=whole),
+            ItemDone(output_index=0, item=said),
+        ]
+        began = time.process_time()
+        answer = await play(asked(**ASKED), Raw(events), TOOLS)
+        took = time.process_time() - began
+        assert cited(answer).annotations == own
+        return took
+
+    assert await cost(2400) < 30 * await cost(300), "eight times as many: 64 times if each met each"

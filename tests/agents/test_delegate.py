@@ -168,7 +168,7 @@ async def test_children_of_one_turn_run_side_by_side() -> None:
         tools=[meet],
     )
     both: list[Speech] = [FunctionCall("reader", {"input": name}) for name in "ab"]
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         result = await caller(child, both, [Text("Done.")]).run("Go.")
     calls = [item for item in result.response.output if isinstance(item, AgentCall)]
     assert [call.status for call in calls] == ["completed", "completed"]
@@ -270,7 +270,7 @@ async def test_cancelling_closes_the_whole_subtree() -> None:
         async for event in caller(child).stream("Go."):
             told.append(event)
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watch)
             await working.wait()

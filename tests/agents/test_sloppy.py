@@ -2,8 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, ClassVar
 
 import anyio
 import httpx2
@@ -29,7 +29,9 @@ from antiphon.items import (
 )
 from antiphon.models import FunctionCall, ModelRequest, ScriptedModel, Text
 from antiphon.provider import Provider
-from antiphon.tools import tool
+from antiphon.tools import ArgumentsCall, Scope, Slot, tool
+
+from .kit import asked, end_of, own, play
 
 pytestmark = pytest.mark.anyio
 
@@ -137,7 +139,7 @@ async def test_a_tool_that_is_cancelled_from_inside_fails_and_its_neighbours_go_
     runs.clear()
     script = [[FunctionCall(name, {}), FunctionCall("note", {"word": "b"})], [Text("On.")]]
     agent = Agent(name="a", model=ScriptedModel(script), tools=[note, stumble, leave])
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         result = await agent.run("Go.")
     broken, fine, _ = result.response.output
     assert isinstance(broken, ToolCall) and isinstance(fine, ToolCall)
@@ -257,6 +259,43 @@ async def test_a_sub_agent_s_event_that_makes_no_sense_fails_the_response() -> N
     events = await told(opened(run), AgentEvent(item_id="ac", output_index=0, event=inner))
     last: Any = events[-1]
     assert (last.type, last.response.error.code) == ("response.failed", "invalid_stream")
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+
+
+class Twice(ArgumentsCall):
+    """A call that is over, and then breaks while it hands back what it held."""
+
+    steps: ClassVar[str] = "antiphon:tool_call"
+
+    def item(self, status: str) -> ToolCall:
+        return ToolCall(
+            id=self.slot.item_id, status=status, name="twice", arguments=self.arguments, output="ok"
+        )
+
+    def fail(self, reason: str) -> Iterable[Event]:
+        return self.end("failed")
+
+    async def run(self) -> AsyncIterator[Event]:
+        for event in self.end("completed"):
+            yield event
+        raise RuntimeError
+
+
+class TwiceOffer:
+    item_type = "antiphon:tool_call"
+    parallel = True
+    function = FunctionTool(name="twice")
+
+    def begin(self, call: FunctionCallItem, slot: Slot, scope: Scope) -> Twice:
+        return Twice(slot)
+
+
+async def test_a_call_that_breaks_when_it_is_over_stays_as_it_ended() -> None:
+    model = ScriptedModel([FunctionCall("twice", {}), "Done."])
+    events = await play(asked(tools=own("twice")), model, [TwiceOffer()])
+    ends = [event.item for event in events if isinstance(event, ItemDone)]
+    assert [getattr(item, "status", None) for item in ends] == ["completed", "completed"]
+    assert end_of(events).status == "completed"
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ async def test_calls_of_one_turn_run_at_the_same_time() -> None:
         FunctionCall("meet", {"me": "right", "other": "left"}),
     ]
     spoken = ScriptedModel([calls, "ok"])
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         response = end_of(await play(asked(tools=own("meet")), spoken, [meet]))
     assert [getattr(item, "output", None) for item in response.output[:2]] == [
         "left met right",

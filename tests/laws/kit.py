@@ -178,7 +178,7 @@ async def play_until(
 ) -> list[Event]:
     """The events of a run around which the scope is cancelled, at an event or at a moment."""
     told: list[Event] = []
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         await _listen(told, events_of(asked, model, **how), at=at, when=when)
     return told
 

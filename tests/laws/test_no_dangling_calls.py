@@ -313,5 +313,5 @@ async def leave_while(app: Provider, backend: PaperSandboxes, sent: dict[str, An
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
     }
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         await app(scope, receive, send)

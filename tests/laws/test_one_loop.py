@@ -43,6 +43,7 @@ def inside(app: Provider) -> httpx2.AsyncClient:
 async def served(app: Provider) -> AsyncGenerator[httpx2.AsyncClient]:
     """A client of a real server on this machine."""
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or answers wait
     port = listener.getsockname()[1]
     config = uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)

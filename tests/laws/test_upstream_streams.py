@@ -184,7 +184,7 @@ def run(kind: type[Any], *turns: Sequence[Json]) -> tuple[list[Event], Ran]:
         model, client = server(kind, *turns)
         told = loop(ASKED, model=model, tools=[mine], ids=Ids(seed=7), clock=still, max_turns=4)
         async with client:
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 return [event async for event in told]
 
     return anyio.run(play), ran

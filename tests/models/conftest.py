@@ -138,7 +138,7 @@ def listen() -> Listen:
     """Ask a model and have all it says, within 10 seconds."""
 
     async def hear(model: Model, request: ModelRequest) -> list[Event]:
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             return [event async for event in model.stream(request)]
 
     return hear

@@ -1,11 +1,14 @@
 """`ChatModel`: what it makes of the chunks of Chat Completions servers."""
 
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
+import httpx2
 import pytest
+from pydantic_core import to_json
 
 from antiphon.errors import ModelError
 from antiphon.items import (
@@ -283,7 +286,7 @@ async def test_a_broken_stream_is_an_error_after_what_was_said(
     server.plays(reply([sse(chunk(content="a")) + body]))
     said: list[Event] = []
     async with at(server) as model:
-        with pytest.raises(ModelError, match=words) as caught, anyio.fail_after(10):
+        with pytest.raises(ModelError, match=words) as caught, anyio.fail_after(60):
             async for event in model.stream(ModelRequest(items=[])):
                 said.append(event)
     assert caught.value.code == code
@@ -307,3 +310,25 @@ async def test_json_that_is_no_answer_is_an_error(
     server.plays(reply.json(value))
     with pytest.raises(ModelError):
         await heard(listen, server)
+
+
+async def test_a_fragment_of_arguments_costs_no_more_after_thousands() -> None:
+    async def cost(count: int) -> float:
+        said = [chunk(tool_calls=[tool("", index=0, id="a", name="f")])]
+        said += [chunk(tool_calls=[tool("x" * 1024, index=0)])] * count
+        body = b"".join(b"data: %b\n\n" % to_json(each) for each in said) + END
+        headers = {"content-type": "text/event-stream"}
+        answer = httpx2.MockTransport(lambda _: httpx2.Response(200, headers=headers, content=body))
+        client = httpx2.AsyncClient(transport=answer)
+        model = ChatModel("up", base_url="http://host/v1", http_client=client)
+        began = time.process_time()
+        deltas = [event async for event in model.stream(ModelRequest([])) if is_delta(event)]
+        took = time.process_time() - began
+        assert len(deltas) == count
+        return took
+
+    assert await cost(8000) < 25 * await cost(1000), "eight times as many"
+
+
+def is_delta(event: Event) -> bool:
+    return isinstance(event, ArgumentsDelta)

@@ -157,7 +157,7 @@ async def test_streamed_arguments_are_told_while_they_are_written() -> None:
         await heard.wait()
         yield '"1"}'
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         deltas: list[str] = []
         async for event in says(FunctionCall("f", fragments())).stream(ModelRequest(items=[])):
             if isinstance(event, ArgumentsDelta):

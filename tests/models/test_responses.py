@@ -329,7 +329,7 @@ async def test_a_broken_stream_is_an_error_after_what_was_said(
     server.plays(reply([sse(*GREETING[:6]) + body]))
     said: list[Event] = []
     async with at(server) as model:
-        with pytest.raises(ModelError, match=words) as caught, anyio.fail_after(10):
+        with pytest.raises(ModelError, match=words) as caught, anyio.fail_after(60):
             async for event in model.stream(ModelRequest(items=[])):
                 said.append(event)
     assert caught.value.code == code
