@@ -1,7 +1,8 @@
 """Admission: what a request may ask of this provider, decided before anything is created.
 
-Every field that is not honoured is refused here by name (README lists the fate of each), and
-what a client points at (stored items, URLs) is resolved or refused.
+Every field that is not honoured is refused here by name (README lists the fate of each), and so
+is every URL that leads where this provider reaches nothing. Not here: what leads to something that
+is stored (`references`).
 """
 
 import re
@@ -12,25 +13,17 @@ from antiphon.errors import RequestError
 from antiphon.items import (
     AgentCall,
     AgentTool,
-    CodeInterpreterCall,
     CreateResponse,
-    FileSearchCall,
     Item,
-    ItemReference,
     Json,
-    McpCall,
     McpServerTool,
     NamespaceTool,
-    Reasoning,
     ToolDefinition,
     UnknownPart,
-    WebSearchCall,
     Wire,
 )
 
-from .store import Store
 from .urls import check_url
-from .view import View
 
 _REFUSED: Final = {
     "prompt": "send instructions and input",
@@ -306,85 +299,3 @@ def _check_value(value: object, param: str) -> None:
         value, param = cast("Json", value).get("url"), f"{param}.url"
     if isinstance(value, str):
         check_url(value, param)
-
-
-async def resolve_items(
-    given: Sequence[Item],
-    store: Store,
-    *,
-    principal: str,
-    view: View,
-    max_bytes: int = MAX_BODY,
-    param: str = "input",
-) -> list[Item]:
-    """The input with references resolved, and thin receipts made whole again.
-
-    A client that did not ask for `code_interpreter_call.outputs` (or sees a provider-run
-    function as an `mcp_call`) replays less than the model saw. Where the item is one that this
-    provider stored for the same principal, and it says nothing else, the stored one is used:
-    so a replay gives the model the same context.
-
-    Args:
-        given: What a client sent.
-        store: Where the items are.
-        principal: Whose they have to be.
-        view: What this client sees.
-        max_bytes: JSON that stored items may bring in; each mention counts.
-        param: What the list of them is called.
-
-    Raises:
-        RequestError: 404; a reference points to nothing of this principal's. 413; the stored
-            items are too long together.
-    """
-    named = {item.id for item in given if type(item) in _NAMING and item.id is not None}
-    if not named:
-        return list(given)
-    found = await store.items(named, principal=principal)
-    sizes = {item_id: len(item.to_json()) for item_id, item in found.items()}
-    resolved: list[Item] = []
-    for position, item in enumerate(given):
-        stored = found.get(item.id or "") if type(item) in _NAMING else None
-        if isinstance(item, ItemReference):
-            if stored is None:
-                raise RequestError(
-                    f"{param}[{position}]: there is no stored item {item.id!r}: "
-                    "send the item itself",
-                    param=f"{param}[{position}].id",
-                    code="item_not_found",
-                    status=404,
-                    type="not_found_error",
-                )
-        elif stored is None or not _same(item, stored, view):
-            resolved.append(item)
-            continue
-        resolved.append(stored)
-        max_bytes -= sizes[item.id or ""]
-        if max_bytes < 0:
-            raise _too_long(f"{param}[{position}]")
-    return resolved
-
-
-def _too_long(param: str) -> RequestError:
-    return RequestError(
-        f"{param}: expected stored items that are together no longer than a request may be, each "
-        "mention counted: name fewer, or continue with previous_response_id",
-        param=param,
-        code="request_too_large",
-        status=413,
-    )
-
-
-_NAMING: Final = frozenset(
-    {ItemReference, CodeInterpreterCall, FileSearchCall, WebSearchCall, McpCall, Reasoning}
-)
-"""What leads to a stored item; by class, as `isinstance` of a pydantic class is slow."""
-
-
-def _same(given: Item, stored: Item, view: View) -> bool:
-    """Whether an item says nothing that its stored original does not say to this client."""
-    shown = view.item(stored).model_dump()
-    return all(
-        shown.get(field) == value
-        for field, value in given.model_dump(exclude_none=True).items()
-        if shown.get(field) is not None or field not in ("outputs", "results")
-    )

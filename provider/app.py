@@ -36,6 +36,7 @@ from .line import KEEP_ALIVE_SECONDS
 from .manner import Manner
 from .mcp_api import McpApi
 from .mcp_offer import HostTools
+from .models_api import ModelsApi
 from .options import (
     check_seconds,
     check_whole,
@@ -46,6 +47,7 @@ from .options import (
     served_of,
     tools_of,
 )
+from .problem import logged
 from .rate import Rate, Throttle
 from .responses import ResponsesApi
 from .seal import Seal
@@ -87,7 +89,7 @@ class Provider:
 
     Serves /v1/responses (POST as JSON, SSE or in the background; a WebSocket; retrieve, follow,
     cancel, delete, input items; compact, input tokens), /v1/conversations, /v1/files,
-    /v1/containers, GET /v1/models, /mcp, /healthz and /readyz; and /v1/vector_stores where a
+    /v1/containers, /v1/models, /mcp, /healthz and /readyz; and /v1/vector_stores where a
     file search is among its tools.
 
     Args:
@@ -197,7 +199,6 @@ class Provider:
         return Router(
             routes=[
                 *(route for each in self._endpoints for route in each.routes()),
-                Route("/v1/models", Door({"GET": self._models})),
                 Route("/healthz", Door({"GET": self._health, "HEAD": self._health})),
                 Route("/readyz", Door({"GET": self._ready, "HEAD": self._ready})),
             ],
@@ -274,15 +275,6 @@ class Provider:
         finally:
             await self.aclose()
 
-    async def _models(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._keys.principal(scope)
-        created = int(self._desk.clock())
-        listed = [
-            {"id": name, "object": "model", "created": created, "owned_by": "antiphon"}
-            for name in await self.names()
-        ]
-        await JSONResponse({"object": "list", "data": listed})(scope, receive, send)
-
     async def _health(self, scope: Scope, receive: Receive, send: Send) -> None:
         await JSONResponse({"status": "ok"})(scope, receive, send)
 
@@ -295,7 +287,7 @@ class Provider:
             with anyio.fail_after(READY_SECONDS):
                 await self._desk.store.load("resp_ready", principal="")
         except Exception as error:
-            log.warning("not ready: the store does not answer: %r", error)
+            log.warning("not ready: the store does not answer: %s", logged(error))
             await _unready("the store does not answer")(scope, receive, send)
             return
         await JSONResponse({"status": "ok"})(scope, receive, send)
@@ -329,6 +321,7 @@ def _endpoints(
         InputTokens(desk, manner),
         ResponsesApi(desk, background, manner),
         ConversationsApi(desk, manner),
+        ModelsApi(desk, manner),
         FilesApi(
             manner.keys,
             desk.files,
@@ -354,7 +347,7 @@ def _unready(reason: str) -> JSONResponse:
 def _searches(tools: Sequence[Offer | HostedTool]) -> Iterator["FileSearch"]:
     """The file search that is served, if one is."""
     for tool in tools:
-        if isinstance(tool, HostedTool) and tool.type == "file_search":
+        if isinstance(tool, HostedTool) and tool.type == "file_search" and hasattr(tool, "library"):
             yield cast("FileSearch", tool)
 
 

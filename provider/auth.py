@@ -32,6 +32,7 @@ LOOKUP_SECONDS: Final = 10.0
 """How long a lookup may take; longer, and nobody is let in."""
 
 _LONGEST: Final = 4096  # characters of a key
+_LOOKUPS: Final = 40  # in threads at the same time
 
 log: logging.Logger = logging.getLogger("antiphon.provider")
 
@@ -51,6 +52,7 @@ class Keys:
     def __init__(self, api_keys: Mapping[str, str] | KeyLookup | None = None) -> None:
         self._secret = secrets.token_bytes(32)
         self._lookup: Callable[[str], Any] | None = None
+        self._threads = anyio.CapacityLimiter(_LOOKUPS)
         self._principals: dict[bytes, str] = {}
         if api_keys is None:
             return
@@ -110,7 +112,7 @@ class Keys:
             return self._principals.get(self._digest(key))
         try:
             with anyio.fail_after(LOOKUP_SECONDS):
-                principal = await _asked(self._lookup, key)
+                principal = await self._asked(self._lookup, key)
         except Exception as error:  # its words may hold the key: they go nowhere
             log.error("api_keys: the lookup failed: %s%s", type(error).__name__, _where(error))
             raise _unavailable() from None
@@ -121,16 +123,18 @@ class Keys:
             raise _unavailable()
         return principal
 
+    async def _asked(self, lookup: Callable[[str], Any], key: str) -> object:
+        call = getattr(lookup, "__call__", None)  # noqa: B004  (an object may have an async one)
+        if inspect.iscoroutinefunction(lookup) or inspect.iscoroutinefunction(call):
+            return await lookup(key)
+        # Threads of its own: whoever tries keys that take long stops nobody's files or tools.
+        answer = await anyio.to_thread.run_sync(
+            lookup, key, abandon_on_cancel=True, limiter=self._threads
+        )
+        return await answer if inspect.isawaitable(answer) else answer
+
     def _digest(self, key: str) -> bytes:
         return hmac.digest(self._secret, key.encode(errors="surrogatepass"), "sha256")
-
-
-async def _asked(lookup: Callable[[str], Any], key: str) -> object:
-    call = getattr(lookup, "__call__", None)  # noqa: B004  (an object may have an async one)
-    if inspect.iscoroutinefunction(lookup) or inspect.iscoroutinefunction(call):
-        return await lookup(key)
-    answer = await anyio.to_thread.run_sync(lookup, key, abandon_on_cancel=True)
-    return await answer if inspect.isawaitable(answer) else answer
 
 
 def _where(error: BaseException) -> str:

@@ -19,7 +19,7 @@ from typing import Final
 import anyio
 
 from antiphon.agents import RESUMED, Before, Setting, turn_told
-from antiphon.errors import RequestError, whence
+from antiphon.errors import RequestError
 from antiphon.items import (
     Created,
     CreateResponse,
@@ -34,6 +34,7 @@ from antiphon.items import (
 from .desk import Desk
 from .making import Making
 from .opened import Opened, reopened
+from .problem import logged
 from .rate import Release, Throttle
 from .room import Room
 from .store import Record
@@ -66,23 +67,22 @@ class Background:
         desk: What responses are made with.
         throttle: Counts the jobs that this process takes over.
         lease: Seconds for which a job belongs to a process that says nothing more.
-        at_once: Jobs that run at the same time.
     """
 
-    def __init__(
-        self, desk: Desk, throttle: Throttle, *, lease: float = LEASE, at_once: int = AT_ONCE
-    ) -> None:
+    def __init__(self, desk: Desk, throttle: Throttle, *, lease: float = LEASE) -> None:
         self._desk = desk
         self._throttle = throttle
         self._lease = lease
-        self._room = Room(at_once)
+        self._room = Room(AT_ONCE)
         self._makings: dict[str, Making] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
+        self._closing = anyio.Event()
 
     def wake(self) -> None:
         """Begin to look for jobs that nobody makes any more; once, and again after `aclose`."""
         if self._watch is None:
+            self._closing = anyio.Event()
             # Not in the context of the request that happens to be the first one.
             self._watch = asyncio.create_task(self._watching(), context=Context())
 
@@ -113,7 +113,8 @@ class Background:
             making = await self._started(opened)
         except BaseException:
             release()
-            await opened.events.aclose()
+            with anyio.CancelScope(shield=True):
+                await opened.events.aclose()
             raise
         self._spawn(making, release)
         return making.record
@@ -134,7 +135,8 @@ class Background:
         try:
             await opened.use()
         except BaseException:
-            await self._desk.store.delete(opened.response.id, principal=opened.principal)
+            with anyio.CancelScope(shield=True):
+                await self._desk.store.delete(opened.response.id, principal=opened.principal)
             raise
         return making
 
@@ -170,7 +172,7 @@ class Background:
                 with anyio.move_on_after(POLL):
                     await news.wait()
 
-    async def cancel(self, record: Record, *, seconds: float = 3 * HEARD) -> None:
+    async def cancel(self, record: Record) -> None:
         """Stop a job, wherever it is made, and wait for its end; a job that ended stays so."""
         response_id, principal = record.response.id, record.principal
         if not await self._desk.store.ask_cancel(response_id, principal=principal):
@@ -178,19 +180,19 @@ class Background:
         making = self._makings.get(response_id)
         if making is not None:
             making.cancel()
-        with anyio.move_on_after(seconds):
+        with anyio.move_on_after(3 * HEARD):
             async for _ in self.follow(record):
                 pass
 
     async def recover(self) -> None:
         """Take over every job whose maker has died, and go on with it."""
         for response_id in await self._desk.store.stale(self._desk.clock()):
-            if response_id in self._makings:
+            if response_id in self._makings or self._closing.is_set():
                 continue
             try:
                 await self._take_over(response_id)
-            except Exception:
-                log.exception("background response %s could not be taken over", response_id)
+            except Exception as error:
+                log.error("%s could not be taken over: %s", response_id, logged(error))
 
     async def _take_over(self, response_id: str) -> None:
         owner = secrets.token_hex(8)
@@ -201,8 +203,8 @@ class Background:
 
     async def aclose(self) -> None:
         """Let go of all jobs: the next process that looks goes on with them."""
-        if self._watch is not None:
-            self._watch.cancel()
+        self._closing.set()
+        if self._watch is not None:  # not cancelled: it may have claimed a job, and not know it yet
             await asyncio.gather(self._watch, return_exceptions=True)
             self._watch = None
         for making in self._makings.values():
@@ -244,19 +246,20 @@ class Background:
         try:
             room = self._room.place(making.record.principal)
             await making.run(room, every=min(self._lease / 3, HEARD))
-        except Exception:
-            log.exception("background response %s could not be kept", making.record.response.id)
+        except Exception as error:
+            log.error("%s could not be kept: %s", making.record.response.id, logged(error))
         finally:
             self._makings.pop(making.record.response.id, None)
             making.tell()
 
     async def _watching(self) -> None:
-        while True:
+        while not self._closing.is_set():
             try:
                 await self.recover()
-            except Exception:
-                log.exception("jobs that nobody makes could not be looked for")
-            await anyio.sleep(self._lease / 2)
+            except Exception as error:
+                log.error("jobs that nobody makes could not be looked for: %s", logged(error))
+            with anyio.move_on_after(self._lease / 2):
+                await self._closing.wait()
 
     def _news(self, response_id: str) -> anyio.Event:
         making = self._makings.get(response_id)
@@ -277,7 +280,7 @@ class Background:
                     event = parse_event(data)
                     kept.add(event)
                 except Exception as error:
-                    log.error("%s cannot be read: %s", record.response.id, whence(error))
+                    log.error("%s cannot be read: %s", record.response.id, logged(error))
                     readable = False
                     break
                 lives += event.type == RESUMED
@@ -314,7 +317,7 @@ class Background:
             first = await anext(events)
         except Exception as error:
             why = error.message if isinstance(error, RequestError) else "internal error"
-            log.error("%s could not go on: %s", record.response.id, whence(error))
+            log.error("%s could not go on: %s", record.response.id, logged(error))
             telling = setting.telling(record.response)
             for event in telling.begin():
                 yield event

@@ -27,6 +27,8 @@ from antiphon.items import (
     McpServerTool,
     ProviderFunction,
     ToolDefinition,
+    is_own,
+    own_function,
 )
 from antiphon.models import Model
 from antiphon.tools import Account, HostedTool, Offer, Price, Scope
@@ -111,6 +113,12 @@ class Catalogue:
         """Every name, the upstream's last."""
         listed = [] if self._upstream is None else await self._upstream.names()
         return [*self._named, *(name for name in listed if name not in self._named)]
+
+    async def has(self, name: str) -> bool:
+        """Whether there is such a name; the upstream is asked where it is none of ours."""
+        if name in self._named or self._upstream is None:
+            return name in self._named
+        return name in await self._upstream.names()
 
     def serve(
         self, request: CreateResponse, setting: Setting, *, defaults: bool = True
@@ -261,7 +269,7 @@ def _names(tool: ToolDefinition, functions: list[str]) -> list[str]:
     if isinstance(tool, FunctionTool | CustomTool | ProviderFunction | AgentTool):
         return [tool.name]
     if not isinstance(tool, McpServerTool):
-        return [tool.type]
+        return [own_function(tool.type) if is_own(tool.type) else tool.type]
     if tool.connector_id != BUILT_IN:
         return []
     allowed = tool.allowed_tools

@@ -1,24 +1,22 @@
 """Files of containers over HTTP: put (as an upload, or by the id of one), list, read, remove.
 
-A content is always a download: no browser runs what code has written, or somebody has uploaded.
 What goes in or out is held in memory on its way, a few files of each principal at a time.
 
-Above: `containers`. Below: `uploading`, `files.form` (the multipart body), `containers_fleet`.
+Above: `containers`. Below: `uploading`, `downloading`, `files.form` (the multipart body),
+`containers_fleet`.
 Source: OpenAI's API reference, "Container files".
 """
 
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack, contextmanager, suppress
-from pathlib import PurePath
 from typing import Final, TypeAlias
 from weakref import WeakValueDictionary
 
-from anyio import Semaphore, SpooledTemporaryFile, WouldBlock, move_on_after
+from anyio import Semaphore, SpooledTemporaryFile, WouldBlock
 from starlette.datastructures import Headers, QueryParams
-from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse, StreamingResponse
+from starlette.responses import JSONResponse
 from starlette.routing import Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from antiphon.errors import RequestError, SandboxFileError
 from antiphon.items import parse_body
@@ -27,7 +25,8 @@ from antiphon.tools import ContainerFile, Containers
 from .containers_fleet import Fleet, telling
 from .containers_wire import NewContainerFile, cut, shown_file, two_files
 from .door import Door
-from .files import FileStore, disposition, no_file, safe_name, too_large
+from .downloading import download, download_headers
+from .files import FileStore, no_file, too_large
 from .manner import Manner
 from .uploading import announced, check_origin, take
 from .uploads import StoredUploads
@@ -46,7 +45,7 @@ _IMAGES: Final = {
 
 _AT_ONCE: Final = 4
 _AGAIN: Final = 5.0  # seconds
-_PIECE: Final = 256 * 1024
+_SMALL: Final = 256 * 1024
 _IN_MEMORY: Final = 1024 * 1024
 
 _Turns: TypeAlias = WeakValueDictionary[str, Semaphore]
@@ -195,18 +194,18 @@ class ContainerFiles:
             with telling(registry, named, principal):
                 read = None
                 found = await registry.file(named, file_id, principal)
-                if found is not None and found.bytes <= _PIECE:
+                if found is not None and found.bytes <= _SMALL:
                     with suppress(SandboxFileError):  # it may have grown since
-                        read = await registry.read(named, file_id, principal, limit=_PIECE)
+                        read = await registry.read(named, file_id, principal, limit=_SMALL)
                 if found is not None and read is None:
                     await turn.enter_async_context(_turn(self._leaving, principal))
                     read = await registry.read(named, file_id, principal, limit=MAX_FILE)
             if read is None:
                 raise no_container_file(file_id)
             file, data = read
-            headers = {**_download(file.name), "content-length": str(len(data))}
-            in_time = _in_time(send, self._manner.body_seconds)
-            await StreamingResponse(_pieces(data), headers=headers)(scope, receive, in_time)
+            headers = download_headers(file.name, len(data), _IMAGES)
+            seconds = self._manner.body_seconds
+            await download(_one(data), headers, scope, receive, send, seconds=seconds)
 
 
 def no_container_file(file_id: str, param: str | None = None) -> RequestError:
@@ -247,34 +246,9 @@ def _place(turn: Semaphore) -> Generator[None]:
         turn.release()
 
 
-def _in_time(send: Send, seconds: float) -> Send:
-    """The same, for a client that takes each piece in time; another one has left."""
-
-    async def send_soon(message: Message) -> None:
-        with move_on_after(seconds) as timer:
-            await send(message)
-        if timer.cancelled_caught:
-            raise ClientDisconnect
-
-    return send_soon
-
-
-async def _pieces(data: bytes) -> AsyncGenerator[bytes]:
-    """So few at a time that a client which does not read stops whoever sends."""
-    for at in range(0, len(data), _PIECE):
-        yield data[at : at + _PIECE]
+async def _one(data: bytes) -> AsyncGenerator[bytes]:
+    yield data
 
 
 def _path(scope: Scope) -> tuple[str, str]:
     return scope["path_params"]["id"], scope["path_params"]["file_id"]
-
-
-def _download(name: str) -> dict[str, str]:
-    """Headers under which a browser saves a content and never shows or runs it."""
-    return {
-        "content-type": _IMAGES.get(PurePath(name).suffix.lower(), "application/octet-stream"),
-        "content-disposition": disposition(safe_name(name)),
-        "content-security-policy": "sandbox; default-src 'none'",
-        "x-content-type-options": "nosniff",
-        "cache-control": "private, no-store",
-    }

@@ -14,7 +14,7 @@ from antiphon.errors import RequestError
 from antiphon.items import Json, Maybe, Wire
 from antiphon.tools import Container, ContainerFile
 
-from .store import limit_of, listed, order_of
+from .store import Paging, listed, part_of
 
 T = TypeVar("T")
 
@@ -101,15 +101,8 @@ def cut(
     Raises:
         RequestError: 400; `limit` or `order` is not what it can be. What `absent` gives.
     """
-    ordered = list(rows) if order_of(query) == "asc" else list(reversed(rows))
-    limit = limit_of(query)
-    after = query.get("after")
-    if after is not None:
-        places = [at for at, row in enumerate(ordered) if key(row) == after]
-        if not places:
-            raise absent(after)
-        ordered = ordered[places[0] + 1 :]
-    return listed([show(row) for row in ordered[:limit]], has_more=len(ordered) > limit)
+    some, has_more = part_of(rows, Paging.of(query), key=key, absent=absent)
+    return listed([show(row) for row in some], has_more=has_more)
 
 
 # --- what answers show -----------------------------------------------------------------------

@@ -37,13 +37,12 @@ class Continuation:
 
     Args:
         store: Where everything else is.
-        limit: How many responses are remembered; the oldest go first.
-        max_bytes: How much JSON they may be; what alone is more is not remembered.
+        max_bytes: How much JSON the responses that are remembered may be; the oldest go first,
+            and what alone is more is not remembered.
     """
 
-    def __init__(self, store: Store, *, limit: int = NEWEST, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, store: Store, *, max_bytes: int = MAX_BYTES) -> None:
         self._store = store
-        self._limit = limit
         self._max_bytes = max_bytes
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._total = 0
@@ -83,7 +82,7 @@ class Continuation:
             replace(record, response=response, given=given), outputs, stored, size
         )
         self._total += size
-        while len(self._kept) > self._limit or self._total > self._max_bytes:
+        while len(self._kept) > NEWEST or self._total > self._max_bytes:
             self.evict(next(iter(self._kept)))
 
     def evict(self, response_id: str) -> None:

@@ -38,9 +38,9 @@ class NewConversation(Wire):
 
 
 class NewMetadata(Wire):
-    """The body that changes one."""
+    """The body that changes one; null is no metadata."""
 
-    metadata: Metadata
+    metadata: Metadata | None
 
 
 class NewItems(Wire):
@@ -95,7 +95,7 @@ class ConversationsApi:
         asked = parse_body(NewMetadata, await self._manner.body(scope, receive))
         named = _id(scope)
         changed = await self._desk.store.update_conversation(
-            named, asked.metadata, principal=principal
+            named, asked.metadata or {}, principal=principal
         )
         if changed is None:
             raise no_conversation(named, param="id")
@@ -192,14 +192,8 @@ class ConversationsApi:
 
     def _view(self, scope: Scope, query: QueryParams, principal: str) -> View:
         caller = self._manner.caller(scope)
-        sealing = self._desk.sealing(principal)
-        return View(
-            dialect=caller.dialect,
-            extensions=caller.extensions,
-            include=included(query),
-            sealing=sealing,
-            images=self._desk.images,
-        )
+        view = View(extensions=caller.extensions, include=included(query))
+        return self._desk.seen(view, principal)
 
 
 def _id(scope: Scope) -> str:

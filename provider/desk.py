@@ -4,7 +4,7 @@ Above: whatever opens a response, or reads a request's items. Below: the parts t
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from antiphon.items import Clock, CreateResponse, Ids, now
 
@@ -15,6 +15,7 @@ from .files import FileStore
 from .seal import Seal
 from .sealing import Sealing
 from .store import Store
+from .view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,10 @@ class Desk:
     def stores(self, request: CreateResponse) -> bool:
         """Whether the response to a request is stored."""
         return self.store_by_default if request.store is None else request.store
+
+    def seen(self, view: View, principal: str) -> View:
+        """A view with what is not kept of it: who seals for this principal, where images are."""
+        return replace(view, sealing=self.sealing(principal), images=self.images)
 
     def sealing(self, principal: str) -> Sealing:
         """The seal, in the hands of this principal."""

@@ -1,19 +1,17 @@
 """/v1/files: uploads, kept for their owner, as OpenAI's Files API has it.
 
 Above: `app`, which assembles the routes. Below: `files.form` (the multipart body), `files.store`
-(the seam). A content is always a download: no browser shows what somebody uploaded. Ranges are
-not served.
+(the seam), `downloading`. Ranges are not served.
 Source: OpenAI's API reference, "Files".
 """
 
 import base64
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from pathlib import PurePath
 from typing import Any, Final, Protocol
 
 from starlette.datastructures import Headers, QueryParams
-from starlette.responses import JSONResponse, StreamingResponse
+from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -21,7 +19,8 @@ from antiphon.errors import ConfigurationError
 
 from .auth import Keys
 from .door import Door
-from .files import FileStore, StoredFile, disposition, no_file, too_large
+from .downloading import download, download_headers
+from .files import FileStore, StoredFile, no_file, too_large
 from .store import invalid, limit_of, listed, order_of, whole
 from .uploading import announced, check_origin, take
 
@@ -65,7 +64,8 @@ class FilesApi:
     Args:
         keys: Who is asking.
         files: Where files are kept.
-        idle_seconds: How long an upload may take for each 64 KiB of its body.
+        idle_seconds: How long an upload may take for each 64 KiB of its body, and a client that
+            downloads for each 256 KiB.
         readers: Who is told of deleted files.
 
     Raises:
@@ -162,8 +162,8 @@ class FilesApi:
         async with self._files.open(file_id, principal=principal) as content:
             if content is None:
                 raise no_file(file_id)
-            answer = StreamingResponse(content.chunks, headers=_download(content.file))
-            await answer(scope, receive, send)
+            headers = _headers(content.file)
+            await download(content.chunks, headers, scope, receive, send, seconds=self._idle)
 
 
 def _check(fields: Mapping[str, str]) -> None:
@@ -212,16 +212,7 @@ def _shown(file: StoredFile) -> dict[str, Any]:
     }
 
 
-def _download(file: StoredFile) -> dict[str, str]:
-    """Headers under which a browser saves a content and never shows or runs it."""
-    suffix = PurePath(file.filename).suffix.lower()
+def _headers(file: StoredFile) -> dict[str, str]:
     digest = base64.b64encode(bytes.fromhex(file.sha256)).decode()
-    return {
-        "content-type": _SAFE.get(suffix, "application/octet-stream"),
-        "content-length": str(file.bytes),
-        "content-disposition": disposition(file.filename),
-        "content-security-policy": "sandbox; default-src 'none'",
-        "x-content-type-options": "nosniff",
-        "cache-control": "private, no-store",
-        "repr-digest": f"sha-256=:{digest}:",
-    }
+    told = download_headers(file.filename, file.bytes, _SAFE)
+    return {**told, "repr-digest": f"sha-256=:{digest}:"}

@@ -106,4 +106,8 @@ class Line:
                     self._left.cancel()
                     return
             elif silent >= self._quiet:
-                await self.write(KEEP_ALIVE if self._streaming else b" ")
+                with anyio.move_on_after(STALLED_SECONDS) as timer:
+                    await self.write(KEEP_ALIVE if self._streaming else b" ")
+                if timer.cancelled_caught:
+                    self._left.cancel()
+                    return

@@ -26,6 +26,7 @@ from antiphon.items import (
 )
 
 from .feed import feed
+from .problem import logged
 from .store import Jobs, Record
 
 log: logging.Logger = logging.getLogger("antiphon.provider")
@@ -34,7 +35,7 @@ TOGETHER: Final = 0.02
 """Seconds for which events are gathered before they are written."""
 
 TRIES: Final = 8
-"""How often a store that fails is asked again, each time after twice as long: 5 seconds in all."""
+"""How often a store that fails is asked again, each time after twice as long: 5 to 10 seconds."""
 
 AHEAD: Final = 2000
 """Events that may wait to be written; a run that is further ahead waits, too."""
@@ -140,8 +141,10 @@ class Making:
         self._some.set()
 
     async def _flush(self) -> None:
-        """The run has to wait: it may, unless it is too far ahead of the store."""
-        while len(self._pending) > AHEAD and not self._lost:
+        """The run has to wait: it may, unless it is too far ahead of the store. What comes of its
+        end waits for nothing: that is written last, by `_finish`.
+        """
+        while len(self._pending) > AHEAD and self._end is None and not self._lost:
             await self._written.wait()
 
     async def _write(self) -> None:
@@ -155,11 +158,11 @@ class Making:
             try:
                 await self._put()
                 failures = 0
-            except Exception:
+            except Exception as error:
                 failures += 1
                 if failures > TRIES:
                     raise
-                log.exception("background response %s is kept later", self.record.response.id)
+                log.error("%s is kept later: %s", self.record.response.id, logged(error))
 
     async def _put(self) -> None:
         with anyio.CancelScope(shield=True):  # half a write is none, and nobody would know which
@@ -194,8 +197,10 @@ class Making:
                 held = await self._store.renew(
                     self.record.response.id, owner=self.owner, until=self._until()
                 )
-            except Exception:
-                log.exception("the lease of %s could not be renewed", self.record.response.id)
+            except Exception as error:
+                log.error(
+                    "the lease of %s is not renewed: %s", self.record.response.id, logged(error)
+                )
                 continue
             self._heed(held)
 
@@ -207,10 +212,10 @@ class Making:
             self._scope.cancel()
 
     async def _finish(self) -> None:
-        """Keep the end; or let go."""
+        """Keep the end. Where there is none yet, let go: whoever comes next goes on from here."""
         if self._lost:
             return
-        if self._leaving or self._end is None:
+        if self._end is None:
             if self._pending:
                 await self._put()
             await self._store.renew(self.record.response.id, owner=self.owner, until=0.0)
@@ -222,9 +227,9 @@ class Making:
                 async with self._lock:
                     await self._store.finish(ended, owner=self.owner, events=self._pending)
                 break
-            except Exception:
+            except Exception as error:
                 if tried == TRIES:
                     raise
-                log.exception("the end of %s is kept later", self.record.response.id)
+                log.error("the end of %s is kept later: %s", ended.response.id, logged(error))
                 await anyio.sleep(TOGETHER * 2**tried)
         self.tell()

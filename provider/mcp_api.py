@@ -114,7 +114,7 @@ class McpApi:
         origin = headers.get("origin")
         if origin is None or not self._origins.isdisjoint((origin, "*")):
             return
-        if urlsplit(origin).netloc == headers.get("host"):
+        if _netloc(origin) == headers.get("host"):
             return
         raise RequestError(
             f"origin: pages of {origin[:200]!r} may not use this MCP server: name it in "
@@ -123,3 +123,10 @@ class McpApi:
             code="origin_not_allowed",
             type="permission_error",
         )
+
+
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None

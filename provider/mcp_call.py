@@ -15,7 +15,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CallToolRequestParams, CallToolResult, InputRequiredResult
 from pydantic import ValidationError
 
-from antiphon.errors import RequestError, ToolFailed, whence
+from antiphon.errors import RequestError, ToolFailed
 from antiphon.items import Item
 
 from .mcp_asking import MOST_ROUNDS, Context, Kept, People
@@ -24,6 +24,7 @@ from .mcp_progress import Progress
 from .mcp_result import failure, result_of
 from .mcp_round import play
 from .mcp_sessions import LEFT
+from .problem import logged
 from .rate import Throttle
 from .seal import Seal
 
@@ -71,7 +72,7 @@ class HostCalls:
         except MCPError:
             raise
         except Exception as error:
-            log.error("a call of %s by an MCP host broke: %s", tool.name, whence(error))
+            log.error("a call of %s by an MCP host broke: %s", tool.name, logged(error))
             return failure("internal error: see the provider's log")
         finally:
             release()

@@ -43,14 +43,12 @@ class Progress:
 
     Args:
         report: Sends a notification.
-        clock: Gives seconds, of any beginning.
     """
 
-    def __init__(self, report: Report, *, clock: Callable[[], float] = anyio.current_time) -> None:
+    def __init__(self, report: Report) -> None:
         self._report = report
-        self._clock = clock
         self._steps = 0
-        self._next = clock()
+        self._next = 0.0
         self._names: dict[str, str] = {}
 
     async def tell(self, event: Event) -> None:
@@ -59,7 +57,7 @@ class Progress:
         if words is None:
             return
         self._steps += 1
-        now = self._clock()
+        now = anyio.current_time()
         if now >= self._next:
             self._next = now + EVERY
             await self._report(float(self._steps), shown(words, LONGEST))

@@ -44,25 +44,12 @@ class Sessions:
 
     Args:
         server: Makes the server of a principal.
-        most: Sessions that one principal may have at a time.
-        idle: Seconds after which an unused session ends.
-        quiet: Seconds after which a hall without sessions ends.
         max_body: Bytes that a request may have.
     """
 
-    def __init__(
-        self,
-        server: "Callable[[str], Server[Any]]",
-        *,
-        max_body: int,
-        most: int = MOST,
-        idle: float = IDLE,
-        quiet: float = QUIET,
-    ) -> None:
+    def __init__(self, server: "Callable[[str], Server[Any]]", *, max_body: int) -> None:
         self._server = server
-        self._most = most
-        self._idle = idle
-        self._quiet = quiet
+        self._most, self._idle, self._quiet = MOST, IDLE, QUIET
         self._max_body = max_body
         self._halls: dict[str, _Hall] = {}
 
@@ -186,6 +173,10 @@ class _Hall:
                     with anyio.move_on_after(math.inf if self._guests else wait) as waited:
                         await self._news.wait()
                     self._closing |= waited.cancelled_caught and not self._guests
+        except Exception as error:
+            if self._ready.done():
+                raise
+            self._ready.set_exception(error)  # who waits for it has it
         finally:
             self._closing = True
             self._left(self)

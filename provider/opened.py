@@ -56,7 +56,7 @@ class Opened:
         Raises:
             RequestError: Anything that is wrong with the request.
         """
-        view = replace(view, sealing=desk.sealing(principal), images=desk.images)
+        view = desk.seen(view, principal)
         prepared = await prepare(request, desk, principal=principal, view=view)
         history, given = prepared.history, prepared.request.items
         model = request.model or desk.catalogue.find(None).name

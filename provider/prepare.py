@@ -3,7 +3,7 @@
 What is refused is refused here; what was sealed is opened, what is referred to is found, what a
 client saw too little of is completed. So every endpoint that takes `input` reads it alike.
 
-Above: `opened`, `compact`, `tokens`. Below: `admit`, `sealing`, `store`.
+Above: `opened`, `compact`, `tokens`. Below: `admit`, `sealing`, `references`, `store`.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from antiphon.errors import RequestError
 from antiphon.items import CreateResponse, Item
 
-from .admit import admit, resolve_items
+from .admit import admit
 from .desk import Desk
+from .references import resolve_items
 from .store import Store, history, not_found
 from .view import View
 

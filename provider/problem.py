@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from antiphon.errors import ModelError, RequestError, SandboxBusy
+from antiphon.errors import ConfigurationError, ModelError, RequestError, SandboxBusy, whence
 
 log: logging.Logger = logging.getLogger("antiphon.provider")
 
@@ -42,8 +42,9 @@ class Problem:
                 retry_after=error.retry_after,
             )
         if isinstance(error, ModelError):
-            return cls(502, error.message, "model_error", error.code)
-        log.error("a request broke", exc_info=error)
+            told = error.retry_after
+            return cls(502, error.message, "model_error", error.code, retry_after=told)
+        log.error("a request broke: %s", logged(error))
         return cls(500, "internal error: see the provider's log", "server_error", "server_error")
 
     def body(self) -> bytes:
@@ -69,3 +70,18 @@ class Problem:
         return Response(
             self.body(), status_code=self.status, headers=headers, media_type="application/json"
         )
+
+
+def logged(error: BaseException) -> str:
+    """An error for the log: what kind it is, and the lines that it came through.
+
+    Its own words stay out of it: they may hold whatever was asked for, or a store's URL. Only the
+    code that the system or a database has for it is told; and what is ours to tell whoever
+    configured this.
+    """
+    if isinstance(error, ConfigurationError):
+        return f"{error} ({whence(error)})"
+    known: object = getattr(error, "orig", None) or error  # SQLAlchemy's errors hold the driver's
+    names = ("sqlite_errorname", "sqlstate", "strerror")
+    code = next((code for name in names if (code := getattr(known, name, None))), None)
+    return whence(error) if code is None else f"{code}: {whence(error)}"

@@ -28,6 +28,7 @@ from antiphon.items import (
 from .desk import Desk
 from .feed import feed
 from .opened import Opened
+from .problem import logged
 from .sse import DONE, frame, pad
 from .view import View, Viewer
 
@@ -145,8 +146,8 @@ class Responder:
         try:
             with anyio.CancelScope(shield=True):  # what has ended is kept, though its client leaves
                 await self._desk.store.save(self.opened.record(self._end))
-        except Exception:
-            log.exception("the response %s could not be stored", self._end.id)
+        except Exception as error:
+            log.error("the response %s could not be stored: %s", self._end.id, logged(error))
             fault = Fault(code="server_error", message=_NOT_STORED)
             told = {"status": "failed", "error": fault, "completed_at": None}
             self._note(Failed(response=self._end.model_copy(update=told)))

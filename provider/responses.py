@@ -13,9 +13,10 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from antiphon.errors import RequestError
-from antiphon.items import CreateResponse, Include
+from antiphon.items import CreateResponse, Include, Json
 
 from .background import Background
+from .caller import Caller
 from .desk import Desk
 from .door import Door
 from .line import Write
@@ -101,13 +102,8 @@ class ResponsesApi:
             line = self._manner.line(receive, send, streaming=True)
             await line.answer(self._following(record, after))
             return
-        view = View(
-            extensions=caller.extensions,
-            include=include.union(record.view["include"]),
-            sealing=self._desk.sealing(principal),
-            images=self._desk.images,
-        )
-        await self._show(record, view, scope, receive, send)
+        include = include.union(record.view["include"])
+        await JSONResponse(self._shown(record, caller, include))(scope, receive, send)
 
     async def _cancel(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = await self._manner.principal(scope)
@@ -121,13 +117,8 @@ class ResponsesApi:
             )
         await self._background.cancel(record)
         record = await self._stored(scope, principal)
-        view = View(
-            extensions=caller.extensions,
-            include=frozenset(record.view["include"]),
-            sealing=self._desk.sealing(principal),
-            images=self._desk.images,
-        )
-        await self._show(record, view, scope, receive, send)
+        include = frozenset[str](record.view["include"])
+        await JSONResponse(self._shown(record, caller, include))(scope, receive, send)
 
     async def _delete(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = await self._manner.principal(scope)
@@ -147,15 +138,13 @@ class ResponsesApi:
         paging, include = Paging.of(query), included(query)
         record = await self._stored(scope, principal)
         page = page_of(input_items(record), paging)
-        sealing, images = self._desk.sealing(principal), self._desk.images
-        view = View(extensions=caller.extensions, include=include, sealing=sealing, images=images)
+        view = self._desk.seen(View(extensions=caller.extensions, include=include), principal)
         await JSONResponse(view.page(page.items, has_more=page.has_more))(scope, receive, send)
 
-    async def _show(
-        self, record: Record, view: View, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        shown = view.response(record.response)
-        await JSONResponse(shown.model_dump(mode="json"))(scope, receive, send)
+    def _shown(self, record: Record, caller: Caller, include: frozenset[str]) -> Json:
+        view = View(extensions=caller.extensions, include=include)
+        shown = self._desk.seen(view, record.principal).response(record.response)
+        return shown.model_dump(mode="json")
 
     async def _stored(self, scope: Scope, principal: str) -> Record:
         response_id: str = scope["path_params"]["id"]

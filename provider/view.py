@@ -14,6 +14,7 @@ from pydantic_core import to_json
 
 from antiphon.items import (
     BUILT_IN,
+    KINDS,
     AgentCall,
     AgentEvent,
     AgentTool,
@@ -353,13 +354,14 @@ def _show_reasoning(view: View, event: ReasoningDelta | ReasoningDone) -> Event:
 
 
 def _show_call(view: View, event: CallStatus | ArgumentsDelta | ArgumentsDone) -> Event | None:
-    if view.extensions or not event.type.startswith("antiphon:"):
+    """Ours, and somebody's own, as an MCP call's; none, where those have no such event."""
+    if view.extensions or ":" not in event.type:
         return event
-    renamed: Any = event.type.replace("antiphon:tool_call", "response.mcp_call")
-    renamed = renamed.replace("antiphon:agent_call", "response.mcp_call")
-    renamed = renamed.replace("antiphon:handoff", "response.mcp_call")
+    stem, _, step = event.type.rpartition(".")
+    written = "_arguments" if stem.endswith("_arguments") else ""
+    renamed: Any = f"response.mcp_call{written}.{step}"
     event.type = renamed
-    return event
+    return event if renamed in KINDS else None
 
 
 def _show_extension(view: View, event: Event) -> Event | None:

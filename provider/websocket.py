@@ -61,13 +61,17 @@ class WebSocketDoor:
         self._dialect: Dialect | None = dialect
         self._terms = Terms(throttle, max_body=max_body, seconds=seconds, stalled=stalled)
         self._sessions: set[Session] = set()
+        self._draining = False
 
     def routes(self) -> list[WebSocketRoute]:
         """Where it stands."""
         return [WebSocketRoute("/v1/responses", self)]
 
     def drain(self) -> None:
-        """Close every connection when the response on it has ended; those without one now."""
+        """Close every connection when the response on it has ended; those without one now, and
+        those that are still being opened at once.
+        """
+        self._draining = True
         for session in self._sessions:
             session.leave()
 
@@ -107,6 +111,8 @@ class WebSocketDoor:
             terms=self._terms,
         )
         self._sessions.add(session)
+        if self._draining:
+            session.leave()
         try:
             await session.run()
         finally:

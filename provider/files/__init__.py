@@ -17,6 +17,5 @@ from .store import (
     StoredFile as StoredFile,
     Upload as Upload,
     no_file as no_file,
-    save as save,
     too_large as too_large,
 )

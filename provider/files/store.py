@@ -5,7 +5,7 @@ other has to pass. Above: `files_api` (HTTP) and `documents` (what models read o
 Another's id, an expired one and an absent one look the same.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -144,26 +144,6 @@ class FileStore(Protocol):
     async def aclose(self) -> None:
         """Give back everything held. Closing twice is no error."""
         ...
-
-
-async def save(
-    files: FileStore,
-    chunks: AsyncIterable[bytes],
-    *,
-    principal: str,
-    filename: str,
-    purpose: str,
-    expires_after: int | None = None,
-) -> StoredFile:
-    """Keep what a stream gives as one file; see `Upload`.
-
-    Raises:
-        RequestError: 413; it is too large, or its principal's files are.
-    """
-    async with files.upload(principal=principal) as upload:
-        async for chunk in chunks:
-            await upload.write(chunk)
-        return await upload.finish(filename=filename, purpose=purpose, expires_after=expires_after)
 
 
 def no_file(file_id: str, param: str | None = None) -> RequestError:

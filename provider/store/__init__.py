@@ -24,6 +24,7 @@ from .paging import (
     no_such_item as no_such_item,
     order_of as order_of,
     page_of as page_of,
+    part_of as part_of,
     whole as whole,
 )
 from .record import Record as Record

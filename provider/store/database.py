@@ -6,8 +6,10 @@ by a cancellation, with locks held, and goes to a thread and back once, not for 
 Above: `sql`. Not here: what is kept.
 """
 
+from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from threading import Lock
 from typing import Protocol, TypeVar
 
 import anyio
@@ -84,13 +86,27 @@ class Threads:
         self._idle = anyio.Event()
 
     async def run(self, work: Callable[[], _T]) -> _T:
-        """Do something in a thread.
+        """Do something in a thread. Once it has begun, nobody leaves before it has ended.
 
         Raises:
             ConfigurationError: The database cannot be opened, or this was closed.
         """
+        turn, left = Lock(), False
+
+        def whole() -> _T:
+            with turn:
+                if left:
+                    raise CancelledError
+                return work()
+
         async with self._session():
-            return await to_thread.run_sync(work, limiter=self.limiter)
+            try:
+                return await to_thread.run_sync(whole, limiter=self.limiter)
+            except CancelledError:  # by `Task.cancel`, which no shield keeps from a thread's future
+                left = True
+                with anyio.CancelScope(shield=True):
+                    await to_thread.run_sync(turn.acquire)
+                raise
 
     async def open(self) -> None:
         """Open the database, if it is not open.

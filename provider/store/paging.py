@@ -4,15 +4,17 @@ Also the ids by which such lists are gone through: an item that came without one
 that another item has, gets one that is derived from where it stands.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 from antiphon.errors import RequestError
 from antiphon.items import PREFIX, Item, Json
 
 from .record import Record
+
+T = TypeVar("T")
 
 Order: TypeAlias = Literal["asc", "desc"]
 
@@ -118,15 +120,42 @@ def page_of(items: list[Item], paging: Paging) -> Page:
     Raises:
         RequestError: 404; no item has the id `after`.
     """
-    ordered = items if paging.order == "asc" else items[::-1]
+    some, has_more = part_of(
+        items,
+        paging,
+        key=lambda item: item.id,
+        absent=lambda after: no_such_item(after, param="after"),
+    )
+    return Page(some, has_more)
+
+
+def part_of(
+    rows: Sequence[T],
+    paging: Paging,
+    *,
+    key: Callable[[T], str | None],
+    absent: Callable[[str], RequestError],
+) -> tuple[list[T], bool]:
+    """Some rows of a list that is there whole, and whether it goes on behind them.
+
+    Args:
+        rows: Oldest first.
+        paging: Which of them.
+        key: The id of a row.
+        absent: What is told where no row has the id `after`.
+
+    Raises:
+        RequestError: What `absent` gives.
+    """
+    ordered = list(rows) if paging.order == "asc" else list(reversed(rows))
     start = 0
     if paging.after is not None:
-        found = [at for at, item in enumerate(ordered) if item.id == paging.after]
-        if not found:
-            raise no_such_item(paging.after, param="after")
-        start = found[0] + 1
+        ids = [key(row) for row in ordered]
+        if paging.after not in ids:
+            raise absent(paging.after)
+        start = ids.index(paging.after) + 1
     end = start + paging.limit
-    return Page(ordered[start:end], len(ordered) > end)
+    return ordered[start:end], len(ordered) > end
 
 
 def input_items(record: Record) -> list[Item]:

@@ -165,7 +165,8 @@ def _parsed(url: str) -> URL:
 
 
 def _unusable(url: URL, error: DBAPIError) -> ConfigurationError:
+    place = url.set(query={})  # which may hold a password, too
     return ConfigurationError(
-        f"store: expected a PostgreSQL database at {url!r}, where tables may be made; got: "
+        f"store: expected a PostgreSQL database at {place!r}, where tables may be made; got: "
         f"{str(error.orig).strip()}"
     )

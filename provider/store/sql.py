@@ -324,9 +324,11 @@ class SqlStore:
         """Sweep, if it is time. What was to be written is written, so this fails nobody."""
         if self._clock() < self._next_sweep:
             return
+        self._next_sweep = self._clock() + _SWEEP_SECONDS  # one sweeps, however many write
         try:
             await self.sweep()
         except (ConfigurationError, DBAPIError) as error:  # closed meanwhile, or too busy
+            self._next_sweep = 0.0
             _log.warning("store: not swept now, the next writer tries again: %s", error)
 
     async def _remove(self, work: Callable[[Connection], bool]) -> bool:

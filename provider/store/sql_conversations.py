@@ -15,7 +15,7 @@ from antiphon.items import Item
 from .conversations import Conversation
 from .paging import Page, Paging, identified, no_such_item
 from .record import Record
-from .sql_items import given_rows, parse, write_items
+from .sql_items import batches, given_rows, parse, write_items
 from .sql_tables import OUTPUT, conversations, items
 
 _Select: TypeAlias = "Select[*tuple[Any, ...]]"
@@ -173,10 +173,10 @@ def _placed(
     if row is None:
         return None
     given = [each["item"] for each in rows]
-    ids = [each.id for each in given if each.id]
-    there = items.c.id.in_(ids)
-    mine = _of(row, items.c.id).where(items.c.principal == principal, there)
-    taken = connection.scalars(mine) if ids else ()
+    taken: set[str] = set()
+    for ids in batches([each.id for each in given if each.id]):
+        mine = _of(row, items.c.id).where(items.c.principal == principal, items.c.id.in_(ids))
+        taken.update(connection.scalars(mine))
     kept = identified(given, root=conversation_id, start=row["places"], taken=taken)
     connection.execute(
         update(conversations)

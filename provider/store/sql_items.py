@@ -1,13 +1,15 @@
 """Items as rows. Each is written once, wherever it stands, and read by the bytes of its JSON."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
 
 from sqlalchemy import Connection, insert
 
 from antiphon.items import ITEMS, Item
 
 from .sql_tables import GIVEN, OUTPUT, items
+
+_AT_ONCE: Final = 1000
 
 
 def given_rows(given: Iterable[Item]) -> list[dict[str, Any]]:
@@ -36,6 +38,12 @@ def write_items(
         del row["item"]
     if written:
         connection.execute(insert(items), written)
+
+
+def batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Ids by as many as one query looks for: databases take so many values and no more."""
+    for start in range(0, len(ids), _AT_ONCE):
+        yield ids[start : start + _AT_ONCE]
 
 
 def parse(rows: Iterable[bytes]) -> list[Item]:

@@ -25,12 +25,11 @@ from antiphon.items import Item, Response
 
 from .record import Record
 from .sql_conversations import join
-from .sql_items import given_rows, output_rows, parse, write_items
+from .sql_items import batches, given_rows, output_rows, parse, write_items
 from .sql_tables import GIVEN, OUTPUT, events, items, jobs, responses
 from .store import Chain
 
 _LONGEST_CHAIN: Final = 100_000
-_AT_ONCE: Final = 1000  # ids that one query looks for: databases take so many values and no more
 
 
 def save(connection: Connection, record: Record, *, at: float) -> None:
@@ -105,9 +104,9 @@ def find(
     connection: Connection, ids: Collection[str], *, principal: str, fresh: float
 ) -> dict[str, Item]:
     """Items whose ids were made here, by id; what is absent or another's is left out."""
-    named, found = list(ids), dict[str, bytes]()
-    for start in range(0, len(named), _AT_ONCE):
-        asked = {"principal": principal, "fresh": fresh, "ids": named[start : start + _AT_ONCE]}
+    found: dict[str, bytes] = {}
+    for named in batches([*ids]):
+        asked = {"principal": principal, "fresh": fresh, "ids": named}
         found |= {row.id: row.json for row in connection.execute(_ITEM, asked)}
     return dict(zip(found, parse(found.values()), strict=True))
 

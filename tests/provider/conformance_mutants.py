@@ -22,7 +22,7 @@ from .serving import events_of
 Json: TypeAlias = dict[str, Any]
 Events: TypeAlias = list[Json]
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 _RAW = "what is no JSON object"
 TERMINAL = ("response.completed", "response.incomplete", "response.failed")
 

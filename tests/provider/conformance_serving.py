@@ -12,7 +12,7 @@ from .conformance_mutants import Switch
 from .conformance_reference import Reference
 from .conformance_socket import with_socket
 
-_SECONDS = 10.0
+_SECONDS = 60.0
 
 
 @contextmanager

@@ -116,7 +116,7 @@ async def asynchronous(base_url):
 
 def main(base_url):
     assert openai.__version__.startswith("1."), openai.__version__
-    with OpenAI(base_url=base_url, api_key="any", max_retries=0, timeout=20) as client:
+    with OpenAI(base_url=base_url, api_key="any", max_retries=0, timeout=60) as client:
         for step in (create, stream, helper, parse, functions, hosted, code, errors):
             step(client)
             print(step.__name__)  # noqa: T201

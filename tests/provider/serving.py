@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 Serve: TypeAlias = Callable[[ASGIApp], AbstractContextManager[str]]
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds after which a test that waits has failed."""
 
 BUILT_IN = {
@@ -34,6 +34,7 @@ EXTENDED = {"openresponses-extensions": "antiphon"}
 def serve(app: ASGIApp) -> Generator[str]:
     """Serve an application on 127.0.0.1; gives its base URL, such as `http://127.0.0.1:4711`."""
     listening = socket.create_server(("127.0.0.1", 0))
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or answers wait
     config = uvicorn.Config(app, log_level="error", lifespan="auto", ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)

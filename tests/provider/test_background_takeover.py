@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from antiphon.models import ModelRequest, Text, model
-from antiphon.provider import Provider, Rate
+from antiphon.provider import Provider, Rate, Record, SqlStore
 
 from .serving import PATIENCE, inside
 
@@ -37,7 +37,8 @@ class Place:
             yield Text("upon a time")
 
         url = f"sqlite+aiosqlite:///{self.path}"
-        return Provider(models=[teller], store=url, lease_seconds=0.1, **options)
+        given: dict[str, Any] = {"store": url, "lease_seconds": 0.1, **options}
+        return Provider(models=[teller], **given)
 
     async def left(self) -> str:
         """A job that a Provider has begun and let go of; its id."""
@@ -110,3 +111,35 @@ async def test_a_job_that_was_taken_over_takes_a_place_of_its_principal_s_rate(
                 await anyio.lowlevel.checkpoint()
     await two.aclose()
     assert refused.status_code == 429
+
+
+class Late(SqlStore):
+    """Says of a claim that it is written, and answers when it is told to."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.written = anyio.Event()
+        self.answer = anyio.Event()
+
+    async def claim(self, response_id: str, *, owner: str, until: float) -> Record | None:
+        record = await super().claim(response_id, owner=owner, until=until)
+        self.written.set()
+        await self.answer.wait()
+        return record
+
+
+async def test_a_job_that_was_claimed_while_its_provider_closed_is_let_go_of_at_once(
+    tmp_path: Path,
+) -> None:
+    place = Place(tmp_path)
+    await place.left()
+    late = Late(f"sqlite+aiosqlite:///{place.path}")
+    two = place.provider(store=late, lease_seconds=600)
+    with anyio.fail_after(PATIENCE):
+        async with inside(two) as client, anyio.create_task_group() as tasks:
+            await client.get("/healthz")
+            await late.written.wait()
+            tasks.start_soon(two.aclose)
+            await anyio.wait_all_tasks_blocked()
+            late.answer.set()
+    assert place.sql("select until from antiphon_jobs") == [(0.0,)]

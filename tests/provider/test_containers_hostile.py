@@ -36,9 +36,10 @@ LIMIT = 64 * 1024 * 1024
 
 
 @pytest.fixture
-async def provider(tmp_path: Path) -> AsyncGenerator[Provider]:
-    """One in this process, for what only ASGI shows."""
-    made = provider_of(tmp_path, LocalSandboxes(), body_seconds=0.05)
+async def provider(tmp_path: Path, request: Any) -> AsyncGenerator[Provider]:
+    """One in this process, for what only ASGI shows; its parameter is how long it waits."""
+    seconds: float = getattr(request, "param", 60.0)
+    made = provider_of(tmp_path, LocalSandboxes(), body_seconds=seconds)
     yield made
     await made.aclose()
 
@@ -199,6 +200,7 @@ async def test_more_bytes_than_a_file_may_have_are_refused_as_they_come(tmp_path
     await app.aclose()
 
 
+@pytest.mark.parametrize("provider", [0.05], indirect=True)
 async def test_a_body_that_does_not_come_is_a_408(provider: Provider) -> None:
     answer = await sent(provider, [form(part("file", b"x", "a"))[:-9]], then="wait")
     assert answer.status == 408, answer
@@ -328,6 +330,7 @@ async def test_small_contents_wait_for_no_client_that_does_not_read(provider: Pr
             one.gate.set()
 
 
+@pytest.mark.parametrize("provider", [0.05], indirect=True)
 async def test_a_client_that_takes_nothing_is_cut_off_in_time(provider: Provider) -> None:
     box = await made(provider)
     path = f"/v1/containers/{box}/files"
@@ -335,7 +338,7 @@ async def test_a_client_that_takes_nothing_is_cut_off_in_time(provider: Provider
     file = await ask(provider, "POST", path, [body], headers={**ALICE, **FORM})
     assert file is not None
     stalled = await waiting(provider, f"{path}/{file.json['id']}/content", 5)
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             for one in stalled:
                 tasks.start_soon(one.run)

@@ -211,6 +211,8 @@ async def test_the_openai_client_keeps_conversations(serving: Serve) -> None:
             await client.conversations.items.delete(items[0].id or "", conversation_id=talk.id)
             changed = await client.conversations.update(talk.id, metadata={"topic": "moon"})
             assert changed.metadata == {"topic": "moon"}
+            cleared = await client.conversations.update(talk.id, metadata=None)
+            assert cleared.metadata == {}
             assert (await client.conversations.retrieve(talk.id)).id == talk.id
             gone = await client.conversations.delete(talk.id)
             assert gone.deleted

@@ -52,7 +52,7 @@ class House:
         )
         url = stack.enter_context(serve(app))
         self.http = stack.enter_context(
-            httpx2.Client(base_url=url, headers=ALICE, trust_env=False, timeout=10)
+            httpx2.Client(base_url=url, headers=ALICE, trust_env=False, timeout=60)
         )
 
     def ask(self, given: Any = "go", headers: dict[str, str] | None = None, **body: Any) -> Any:

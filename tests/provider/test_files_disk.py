@@ -3,12 +3,10 @@
 import os
 import sqlite3
 import stat
-from collections.abc import AsyncGenerator
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import anyio
 import pytest
 
 from antiphon.errors import ConfigurationError, RequestError
@@ -18,10 +16,8 @@ from antiphon.provider import DiskFiles, FileStore
 from .filing import POSIX, code_of, names, opened, page_of
 
 if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
-    from provider.files import save
     from testing.files import OWNER, Hand, check_files, put, read
 else:
-    from antiphon.provider.files import save
     from antiphon.testing.files import OWNER, Hand, check_files, put, read
 
 pytestmark = pytest.mark.anyio
@@ -53,18 +49,6 @@ async def test_a_temporary_folder_conforms_and_is_gone_in_the_end() -> None:
     await check_files(make)
     assert made
     assert not any(folder.exists() for folder in made)
-
-
-async def test_a_stream_is_saved_as_it_comes(tmp_path: Path) -> None:
-    async def chunks() -> AsyncGenerator[bytes]:
-        for number in range(3):
-            yield b"%d" % number
-            await anyio.lowlevel.checkpoint()
-
-    async with opened(tmp_path / "f") as files:
-        file = await save(files, chunks(), principal=OWNER, filename="n/m.txt", purpose="x")
-        assert (file.filename, file.purpose, file.expires_at) == ("m.txt", "x", None)
-        assert await read(files, file.id) == b"012"
 
 
 async def test_a_principal_has_so_many_files(tmp_path: Path) -> None:

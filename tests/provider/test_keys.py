@@ -2,17 +2,19 @@
 
 import logging
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from antiphon.errors import ConfigurationError
 from antiphon.provider import Provider, keys_from_environment, keys_from_file
 
 from .keeping import fault, provider
-from .serving import Exchange, exchange
+from .serving import PATIENCE, Exchange, exchange
 
 pytestmark = pytest.mark.anyio
 
@@ -69,15 +71,36 @@ async def test_a_plain_function_does_not_stop_the_others() -> None:
         return "alice"
 
     async def wait() -> None:
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while not go_on:
                 await anyio.lowlevel.checkpoint()
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(listed, provider(api_keys=slow), "sk-a")
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await looked.wait()
         go_on.append(True)
+
+
+async def test_keys_that_take_long_to_look_up_stop_nobody_s_files() -> None:
+    go_on = threading.Event()
+
+    def slow(key: str) -> str | None:
+        return "alice" if key == "sk-a" else str(go_on.wait(PATIENCE))
+
+    app, others = provider(api_keys=slow), provider(api_keys={"sk-b": "bob"})
+    served = list[int]()
+    async with anyio.create_task_group() as tasks:
+        for at in range(60):  # more than there are threads for what everybody does
+            tasks.start_soon(listed, app, f"sk-{at}")
+        for _ in range(100):
+            await anyio.lowlevel.checkpoint()
+        headers = {"authorization": "Bearer sk-b"}
+        files = await exchange(others, method="GET", path="/v1/files", headers=headers)
+        served.append(files.status)
+        go_on.set()
+    assert served == [200]
+    await others.aclose()
 
 
 async def test_what_a_function_said_is_asked_again_every_time() -> None:

@@ -10,14 +10,16 @@ import pytest
 
 from antiphon.errors import ConfigurationError, ModelError, RequestError
 from antiphon.items import Item
-from antiphon.models import FunctionCall, ModelRequest, ScriptedModel, Text, model
+from antiphon.models import FunctionCall, ModelRequest, Reasoning, ScriptedModel, Text, model
 from antiphon.provider import MemoryStore, Provider
 from antiphon.tools import tool
 
 if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
     from provider.admit import admit_body
+    from provider.seal import Seal
 else:
     from antiphon.provider.admit import admit_body
+    from antiphon.provider.seal import Seal
 
 from .refusing import items, problem, provider
 from .serving import BUILT_IN, exchange
@@ -205,3 +207,24 @@ async def test_what_is_too_long_is_shortened_where_the_client_allows_it() -> Non
     assert json.loads(allowed.body)["output"][0]["content"][0]["text"] == "ok"
     assert json.loads(allowed.body)["truncation"] == "auto"
     assert json.loads(strict.body)["status"] == "failed"
+
+
+@pytest.mark.parametrize("several", [2, 200])
+async def test_a_stored_item_is_sealed_once_however_often_a_request_names_it(
+    several: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = Provider(models=[ScriptedModel([[Reasoning("hm"), Text("x")]], repeat=True)])
+    whole = json.loads((await exchange(app, {"input": "hi"})).body)
+    seal, sealed = Seal.seal, list[int]()
+
+    def counted(self: Seal, data: bytes, **options: Any) -> str:
+        sealed.append(len(data))
+        return seal(self, data, **options)
+
+    monkeypatch.setattr(Seal, "seal", counted)
+    thought: dict[str, Any] = {"type": "reasoning", "id": whole["output"][0]["id"], "summary": []}
+    other = {**thought, "content": [{"type": "reasoning_text", "text": "something else"}]}
+    body = {"input": [other] * several + [HI], "include": ["reasoning.encrypted_content"]}
+    one = await exchange(app, {**body, "store": False})
+    assert one.status == 200
+    assert len(sealed) <= 3  # what is named, and the answer: in its own event and at the end

@@ -9,8 +9,10 @@ from starlette.types import Message
 from .serving import PATIENCE
 
 if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
+    from provider import line as line_file
     from provider.line import Line, Write
 else:
+    from antiphon.provider import line as line_file
     from antiphon.provider.line import Line, Write
 
 pytestmark = pytest.mark.anyio
@@ -147,5 +149,29 @@ async def test_a_send_that_breaks_is_a_client_that_left() -> None:
             raise
 
     with anyio.fail_after(PATIENCE / 2):
+        await line.answer(work)
+    assert ended == ["cancelled"]
+
+
+@pytest.mark.parametrize("waits", ["a write", "a sign of life"])
+async def test_a_client_that_takes_nothing_any_more_has_left(
+    waits: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers hold back the send after the one that was too much, whoever makes it."""
+    monkeypatch.setattr(line_file, "STALLED_SECONDS", 0.02)
+    client = Client()
+    line = Line(client.receive, client.send, streaming=True, quiet=0.01)
+    ended: list[str] = []
+
+    async def work(write: Write) -> None:
+        await write(b"x" * 100_000)
+        client.gate = anyio.Event()  # never opened
+        try:
+            await (write(b"y") if waits == "a write" else anyio.sleep_forever())
+        except anyio.get_cancelled_exc_class():
+            ended.append("cancelled")
+            raise
+
+    with anyio.fail_after(PATIENCE):
         await line.answer(work)
     assert ended == ["cancelled"]

@@ -86,7 +86,7 @@ async def test_a_listing_that_the_server_gave_is_good_where_its_hints_matter() -
 async def test_what_is_remembered_of_listings_does_not_grow_with_what_clients_ask(
     caution: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("antiphon.tools.mcp_source.LISTED", 3)
+    monkeypatch.setattr("antiphon.tools.mcp.source.LISTED", 3)
     office = MCPServer.in_process("office", desk(), **caution)
     app = provider(*["ok"] * 9, tools=MCPServers(connectors={"office": office}))
     asked = [lent("office", allowed_tools=["add", f"tool{number}"]) for number in range(8)]
@@ -254,7 +254,7 @@ async def test_two_tools_that_models_would_see_under_one_name_are_one(
     def short(label: str, name: str) -> str:
         return tool_name(label, name[:80])
 
-    monkeypatch.setattr("antiphon.tools.mcp_source.tool_name", short)  # as where digests collide
+    monkeypatch.setattr("antiphon.tools.mcp_call.tool_name", short)  # as where digests collide
     low: Any = Low("desk", on_list_tools=listed)
     model = ScriptedModel(["ok"])
     async with MCPServer.in_process("desk", low) as server:
@@ -266,8 +266,8 @@ async def test_two_tools_that_models_would_see_under_one_name_are_one(
 async def test_servers_that_one_principal_keeps_busy_leave_room_for_another_s(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("antiphon.tools.mcp_line.SHARE", 2)
-    monkeypatch.setattr("antiphon.tools.mcp_line.MOST", 3)
+    monkeypatch.setattr("antiphon.tools.mcp.line.SHARE", 2)
+    monkeypatch.setattr("antiphon.tools.mcp.line.MOST", 3)
     stranger, over = Stranger(), anyio.Event()
     crowd: list[str] = []
 

@@ -6,6 +6,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 from antiphon.provider import Provider
 from antiphon.tools import tool
@@ -27,9 +28,10 @@ async def test_without_keys_a_name_that_was_bound_to_this_machine_is_refused() -
 
 
 @pytest.mark.parametrize("keys", [None, {"sk-ann": "ann"}])
-async def test_pages_of_other_origins_are_refused(keys: dict[str, str] | None) -> None:
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://[", ""])
+async def test_pages_of_other_origins_are_refused(keys: dict[str, str] | None, origin: str) -> None:
     app = Provider(tools=[weather], api_keys=keys)
-    asked = hello(origin="https://evil.example", authorization="Bearer sk-ann")
+    asked = hello(origin=origin, authorization="Bearer sk-ann")
     refused = await exchange(app, **asked)
     assert refused.status == 403 and b"origin" in refused.body
 
@@ -176,3 +178,19 @@ async def test_arguments_that_json_cannot_say_are_refused() -> None:
     await app.aclose()
     assert "taken" in fine.text
     assert ran == ["@"]
+
+
+async def test_where_no_session_can_be_kept_a_request_fails_and_the_next_one_tries_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = Provider(tools=[weather])
+
+    def broken(self: object) -> Any:
+        raise OSError("no more files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StreamableHTTPSessionManager, "run", broken)
+        failed = await exchange(app, **hello())
+    served = await exchange(app, **hello())
+    await app.aclose()
+    assert (failed.status, served.status) == (500, 200)

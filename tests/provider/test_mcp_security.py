@@ -176,7 +176,7 @@ async def test_the_query_of_a_url_goes_to_that_place_alone() -> None:
         asked.append(str(request.url))
         return httpx2.Response(200)
 
-    http: Any = importlib.import_module("antiphon.tools.mcp_http")
+    http: Any = importlib.import_module("antiphon.tools.mcp.http")
     url = httpx2.URL("https://desk.example/mcp?key=k")
     guard = http.Guard(httpx2.MockTransport(answer), url, left=asked.append, event=1)
     for url in ("https://desk.example/mcp", "https://login.example/mcp", "https://desk.example/x"):

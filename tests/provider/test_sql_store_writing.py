@@ -1,8 +1,10 @@
 """Several who write at once, who leave before it is their turn, and who close meanwhile."""
 
+import asyncio
+import sqlite3
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -11,7 +13,8 @@ from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 
 from antiphon.errors import ConfigurationError
-from antiphon.provider import Approval, SqlStore
+from antiphon.items import user
+from antiphon.provider import Approval, Conversation, SqlStore
 
 from .serving import PATIENCE
 from .sql_kit import engine_of, rows, threads_of, url_of
@@ -177,3 +180,70 @@ async def test_closing_waits_for_what_is_being_saved(tmp_path: Path) -> None:
         go.set()
     assert order == ["committed", "closed"]
     assert rows(tmp_path, "select id from antiphon_responses") == [("resp_a",)]
+
+
+async def test_who_is_cut_off_while_others_wishes_are_written_has_none_written_twice(
+    tmp_path: Path,
+) -> None:
+    store = SqlStore(url_of(tmp_path))
+    await store.save(record_of("taken"))
+    gate, begun, go = Gate(store), anyio.Event(), Event()
+    database: Any = store._database  # pyright: ignore[reportPrivateUsage]
+
+    def slowly(_: object) -> None:
+        from_thread.run_sync(begun.set)
+        assert go.wait(PATIENCE)
+
+    with anyio.fail_after(PATIENCE):
+        first = asyncio.create_task(store.save(record_of("first")))
+        await gate.begun.wait()
+        head = asyncio.create_task(database.write(slowly))
+        await settled()
+        other = asyncio.create_task(store.create_conversation(Conversation("conv_1", "alice", 1)))
+        await settled()
+        gate.open()
+        await begun.wait()
+        head.cancel()  # natively, as a server that stops does: no scope shields from that
+        await settled()
+        go.set()
+        await first
+        assert await other == []
+        with pytest.raises(asyncio.CancelledError):
+            await head
+    assert rows(tmp_path, "select count(*) from antiphon_conversations") == [(1,)]
+    await store.aclose()
+
+
+async def test_of_many_who_write_when_it_is_time_one_sweeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, swept = SqlStore(url_of(tmp_path)), list[int]()
+
+    async def sweep() -> int:
+        swept.append(1)
+        await settled()
+        return 0
+
+    monkeypatch.setattr(store, "sweep", sweep)
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as tasks:
+            for at in range(10):
+                tasks.start_soon(store.save, record_of(f"{at}"))
+    assert len(swept) == 1
+    await store.aclose()
+
+
+async def test_more_items_than_a_query_takes_values_are_added_and_found(tmp_path: Path) -> None:
+    store = SqlStore(url_of(tmp_path))
+
+    def limit(driver: Any, _: object) -> None:
+        driver.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 1100)
+
+    event.listen(engine_of(store), "connect", limit)
+    many = [user("x").model_copy(update={"id": f"msg_{at}"}) for at in range(1500)]
+    await store.create_conversation(Conversation("conv_1", "alice", 1), many)
+    again = await store.append("conv_1", many, principal="alice")
+    assert again is not None and {item.id for item in again}.isdisjoint(item.id for item in many)
+    found = await store.items([item.id or "" for item in again], principal="alice")
+    assert len(found) == 1500
+    await store.aclose()

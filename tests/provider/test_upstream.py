@@ -1,5 +1,6 @@
 """Behind a Provider: an upstream that knows the names, and what is told when things break."""
 
+import errno
 import json
 import logging
 from typing import Any
@@ -101,7 +102,7 @@ class Broken(MemoryStore):
     """A store that cannot keep anything."""
 
     async def save(self, record: Record) -> None:
-        raise RuntimeError("the disk is full")
+        raise OSError(errno.ENOSPC, "the disk is full")
 
 
 @pytest.mark.parametrize("stream", [False, True])

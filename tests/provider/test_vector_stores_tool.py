@@ -8,9 +8,10 @@ import anyio
 import pytest
 
 from antiphon.agents import Agent
+from antiphon.items import ToolDefinition
 from antiphon.models import FunctionCall, ScriptedModel
 from antiphon.provider import Provider
-from antiphon.tools import FileSearch
+from antiphon.tools import FileSearch, Offer, Scope
 
 from .serving import EXTENDED, PATIENCE, inside
 
@@ -154,3 +155,26 @@ async def test_more_stores_than_a_request_may_name_are_refused_without_looking()
         answer = await client.post("/v1/responses", json=asking(*[ABSENT] * 33))
         assert answer.status_code == 400
         assert answer.json()["error"]["param"] == "tools[0].vector_store_ids"
+
+
+class Own:
+    """A search of a provider's own, which has no stores."""
+
+    @property
+    def type(self) -> str:
+        return "file_search"
+
+    def offers(self, definition: ToolDefinition, scope: Scope) -> list[Offer]:
+        return []
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+
+async def test_a_search_of_somebody_s_own_is_served_without_endpoints_of_stores() -> None:
+    app = Provider(models=[ScriptedModel(["x"])], tools=[Own()])
+    async with inside(app) as client:
+        asked = {"input": "hi", "tools": [{"type": "file_search", "vector_store_ids": [ABSENT]}]}
+        answer = await client.post("/v1/responses", json=asked)
+        stores = await client.get("/v1/vector_stores")
+    assert (answer.status_code, stores.status_code) == (200, 404)

@@ -157,7 +157,7 @@ async def test_a_response_that_could_not_be_stored_fails_and_says_so(
         assert "secrets" not in json.dumps(events)
         assert [event["sequence_number"] for event in events] == list(range(len(events)))
         assert said(await talk.answer(**ask("next"))) == "next"
-    assert "the disk is full of secrets" in caplog.text
+    assert "ValueError" in caplog.text and "secrets" not in caplog.text
 
 
 async def test_a_flood_of_values_is_refused_before_it_is_parsed(

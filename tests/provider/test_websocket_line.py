@@ -1,8 +1,8 @@
 """What comes over a WebSocket is bounded and answered in its place; leaving ends the response."""
 
 import json
-from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import anyio
 import anyio.lowlevel
@@ -23,6 +23,11 @@ else:
     from antiphon.provider.session import Session
 
 pytestmark = pytest.mark.anyio
+
+SkipTime: TypeAlias = Callable[[float], None]
+
+LIFE: Final = 20.0
+"""Seconds that a connection lasts, of those that are too long to be waited for."""
 
 
 def app(**terms: Any) -> ASGIApp:
@@ -136,7 +141,7 @@ async def test_waiting_messages_are_bounded_together_too() -> None:
 
 
 async def test_what_comes_while_a_connection_closes_is_not_held(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, skip_time: SkipTime
 ) -> None:
     sessions: list[Session] = []
     run = Session.run
@@ -146,12 +151,13 @@ async def test_what_comes_while_a_connection_closes_is_not_held(
         await run(session)
 
     monkeypatch.setattr(Session, "run", noted)
-    async with talking(app(seconds=0.05)) as talk:
+    async with talking(app(seconds=LIFE)) as talk:
         gate = talk.gate = anyio.Event()
+        skip_time(LIFE)
         await talk.until(lambda: talk.texts)  # the last error is on its way
         for _ in range(100):
             talk.create()
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             while talk._to_app:  # pyright: ignore[reportPrivateUsage]
                 await anyio.lowlevel.checkpoint()
         assert not sessions[0]._waiting  # pyright: ignore[reportPrivateUsage]
@@ -213,7 +219,7 @@ async def test_a_line_that_breaks_while_sending_ends_the_response(error: type[Ex
 
     talk = Talk(breaking)
     talk.create()
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         await talk.run()
     assert talk.texts == []
 
@@ -281,11 +287,15 @@ async def test_a_connection_lasts_so_long_and_says_so() -> None:
         await talk.until(lambda: talk.ended)
 
 
-async def test_a_response_that_runs_at_the_end_is_cancelled_and_the_error_is_all() -> None:
+async def test_a_response_that_runs_at_the_end_is_cancelled_and_the_error_is_all(
+    skip_time: SkipTime,
+) -> None:
     held, store = Held(), MemoryStore()
     inner = Provider(models=[held.model(Text("It was"))], store=store)
-    async with talking(socketed(inner, seconds=0.2)) as talk:
+    async with talking(socketed(inner, seconds=LIFE)) as talk:
         talk.create()
+        await talk.until(held.asked.is_set)
+        skip_time(LIFE)
         await talk.until(lambda: talk.closed)
         kinds = types(talk.events)
     assert kinds[0] == "response.created"
@@ -295,9 +305,21 @@ async def test_a_response_that_runs_at_the_end_is_cancelled_and_the_error_is_all
     assert only(store).status == "cancelled"
 
 
-async def test_the_end_does_not_wait_for_a_client_that_takes_nothing() -> None:
-    async with talking(app(seconds=0.05, stalled=0.05)) as talk:
+async def test_the_end_does_not_wait_for_a_client_that_takes_nothing(
+    monkeypatch: pytest.MonkeyPatch, skip_time: SkipTime
+) -> None:
+    monkeypatch.setattr("antiphon.provider.session._CLOSING_SECONDS", 1e6)
+    async with talking(app(seconds=LIFE, stalled=0.05)) as talk:
         talk.gate = anyio.Event()
-        with anyio.fail_after(4):  # less than closing may take
-            await talk.until(lambda: talk.ended)
+        skip_time(LIFE)
+        await talk.until(lambda: talk.ended)
         assert json.loads(talk.texts[0])["error"]["code"] == "websocket_connection_limit_reached"
+
+
+async def test_a_connection_that_is_opened_while_its_server_goes_is_told_so_at_once() -> None:
+    going = Provider(models=[ScriptedModel(["x"])])
+    going.drain()
+    async with talking(going) as talk:
+        await talk.until(lambda: talk.ended)
+        assert fault(talk.events) == (503, "server_shutdown")
+        assert talk.closed == 1001

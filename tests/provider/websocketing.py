@@ -41,6 +41,7 @@ def socketed(app: Provider, **terms: Any) -> ASGIApp:
 def served(app: ASGIApp, **options: Any) -> Generator[str]:
     """Serve an application on 127.0.0.1; gives its base URL, `ws://127.0.0.1:4711/v1`."""
     listening = socket.create_server(("127.0.0.1", 0))
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or answers wait
     options = {"ws": "websockets-sansio", "log_level": "error", "lifespan": "off", **options}
     server = uvicorn.Server(uvicorn.Config(app, **options))
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
@@ -134,8 +135,16 @@ class Talk:
 
     async def take(self) -> list[str]:
         """The same, as they were sent."""
-        await self.until(lambda: any(event["type"] in TERMINAL for event in self.events))
-        end = next(n for n, event in enumerate(self.events) if event["type"] in TERMINAL)
+        end = 0
+
+        def ended() -> bool:
+            nonlocal end
+            texts = self.texts
+            while end < len(texts) and json.loads(texts[end])["type"] not in TERMINAL:
+                end += 1
+            return end < len(texts)
+
+        await self.until(ended)
         taken = self.texts[: end + 1]
         sends = [m for m in self.sent if m["type"] == "websocket.send"][: end + 1]
         self.sent = [m for m in self.sent if all(m is not send for send in sends)]

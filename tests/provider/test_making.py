@@ -1,0 +1,115 @@
+"""Jobs whose process goes: what has ended stays so, and what was claimed is not forgotten."""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from antiphon.items import Completed, Event, InProgress, Response, user
+from antiphon.models import Text
+from antiphon.provider import MemoryStore, Provider, Record, SqlStore, View
+
+from .holding import Held
+from .serving import PATIENCE, inside
+from .sql_kit import rows, url_of
+
+if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
+    from provider import making
+    from provider.making import Making
+else:
+    from antiphon.provider import making
+    from antiphon.provider.making import Making
+
+pytestmark = pytest.mark.anyio
+
+QUEUED = Response(id="resp_1", model="held", status="queued", background=True)
+
+
+async def test_a_job_that_has_ended_stays_so_though_its_process_goes_at_that_moment() -> None:
+    closing, never = anyio.Event(), anyio.Event()
+
+    async def run() -> AsyncGenerator[Event, None]:
+        yield InProgress(response=QUEUED, sequence_number=0)
+        ended = QUEUED.model_copy(update={"status": "completed"})
+        yield Completed(response=ended, sequence_number=1)
+        closing.set()
+        await never.wait()  # a sandbox, say, takes its time to be handed back
+
+    store, until = MemoryStore(), time.time() + 60
+    record = Record("local", QUEUED, [], View().data)
+    await store.start(record, owner="me", until=until)
+    mine = Making(
+        store,
+        record,
+        run(),
+        owner="me",
+        until=lambda: until,
+        stopped=lambda: iter(()),
+        told=[],
+    )
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: mine.run(nullcontext(), every=60))
+            await closing.wait()
+            mine.leave()
+    kept = await store.load("resp_1", principal="local")
+    told = await store.told("resp_1", principal="local")
+    assert kept is not None and kept.response.status == "completed"
+    assert told is not None and told.over and len(told.events) == 2
+    assert await store.stale(until + 60) == []  # nobody goes on with it
+
+
+async def test_a_run_that_ends_far_ahead_of_its_store_is_kept_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(making, "AHEAD", 5)
+    held = Held()
+    held.go.set()
+    app = Provider(models=[held.model(*[Text("word ") for _ in range(20)])])
+    async with inside(app) as client:
+        with anyio.fail_after(PATIENCE):
+            answer = await client.post("/v1/responses", json={"input": "hi", "background": True})
+            path = f"/v1/responses/{answer.json()['id']}"
+            await client.get(f"{path}?stream=true")
+        whole = (await client.get(path)).json()
+    await app.aclose()
+    assert whole["status"] == "completed"
+    assert whole["output"][0]["content"][0]["text"] == "word " * 20 + "done"
+
+
+class Late(SqlStore):
+    """Says when a claim is written, and answers when it is told to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(url_of(path))
+        self.written = anyio.Event()
+        self.answer = anyio.Event()
+
+    async def claim(self, *given: Any, **options: Any) -> Record | None:
+        record = await super().claim(*given, **options)
+        self.written.set()
+        await self.answer.wait()
+        return record
+
+
+async def test_a_job_that_was_claimed_while_a_provider_closed_is_let_go_of_at_once(
+    tmp_path: Path,
+) -> None:
+    store = Late(tmp_path)
+    view = {**View().data, "request": {"model": "held", "background": True}}
+    await store.start(Record("local", QUEUED, [user("go")], view), owner="dead", until=0.0)
+    app = Provider(models=[Held().model()], store=store)
+    async with inside(app) as client:
+        await client.get("/healthz")
+        with anyio.fail_after(PATIENCE):
+            await store.written.wait()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(app.aclose)
+                await anyio.lowlevel.checkpoint()
+                store.answer.set()
+    assert rows(tmp_path, "select until from antiphon_jobs") == [(0.0,)]
