@@ -1,4 +1,4 @@
-"""The command line: `antiphon demo | chat | run | trace | replay | serve | check`.
+"""The command line: `antiphon demo | chat | serve | mcp | check | run | files ...`.
 
 Above: a person at a terminal, or a script that reads lines. Below: every other room. Not here:
 anything that a program would want to call; `main` is the only name.

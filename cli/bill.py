@@ -12,7 +12,7 @@ from antiphon.errors import ConfigurationError
 from antiphon.items import Usage
 from antiphon.tools import Price
 
-from .run_file import read_bytes
+from .run_file import fault_of, read_bytes
 
 _MAX_PRICES: Final = 4 * 1024 * 1024
 
@@ -40,11 +40,9 @@ def read_prices(path: str) -> dict[str, Price]:
     try:
         entries = _PRICES.validate_json(data)
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(step) for step in fault["loc"])
         raise ConfigurationError(
             f'{path}: expected prices such as {{"gpt-5": {{"input": 1.25, "cached_input": 0.125, '
-            f'"output": 10}}}}, for a million tokens: {place}: {fault["msg"]}'
+            f'"output": 10}}}}, for a million tokens: {fault_of(error)}'
         ) from None
     return {
         name: Price(input=one.input, output=one.output, cached_input=one.cached_input)

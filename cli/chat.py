@@ -6,7 +6,6 @@ the whole state, and it is JSON.
 
 import asyncio
 import importlib
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -26,6 +25,7 @@ from .options import ChatOptions
 from .paper import Paper
 from .parrot import parrot
 from .picture import saver
+from .prose import json_text
 from .screen import Screen
 
 _COMMANDS = "/items shows the state, /reset empties it, /quit ends"
@@ -85,7 +85,7 @@ class Conversation:
             return False
         if line == "/items":
             items = [item.model_dump(mode="json") for item in self.items]
-            self._paper.line(json.dumps(items, indent=2, ensure_ascii=False))
+            self._paper.line(json_text(items))
         elif line == "/reset":
             self.items = []
             self._paper.line("the list is empty", style="dim")

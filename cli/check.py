@@ -3,7 +3,6 @@
 Above: `entry`. Below: `questions`. Not here: any judgement of how well a model answers.
 """
 
-import json
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, TypeAlias
 
@@ -15,6 +14,7 @@ from antiphon.models import Upstream
 from .endpoint import open_upstream, shown
 from .options import CheckOptions
 from .paper import Paper
+from .prose import json_text
 from .questions import QUESTIONS, Finding, Verdict
 
 Step: TypeAlias = tuple[str, Callable[[], Awaitable[list[Finding]]]]
@@ -111,4 +111,4 @@ def _print(paper: Paper, findings: list[Finding]) -> None:
 def _json(options: CheckOptions, url: str, good: bool, findings: list[Finding]) -> str:
     rows = [{"name": each.name, "verdict": each.verdict, "why": each.why} for each in findings]
     told = {"url": url, "model": options.endpoint.model, "ok": good, "findings": rows}
-    return json.dumps(told, indent=2, ensure_ascii=False)
+    return json_text(told)

@@ -3,19 +3,22 @@
 Above: `entry`. Below: the conformance kit of providers. Not here: any rule.
 """
 
-import json
-from typing import Any, Final
+from typing import Final
 
 import anyio
+import httpx2
 from rich.markup import escape
 
-from antiphon.testing.provider import Examination
+from antiphon.errors import AntiphonError
+from antiphon.testing.provider import Examination, Report, Result
 
-from .conformance_parser import ConformanceOptions
-from .endpoint import key_in
+from .endpoint import key_in, shown
+from .options import ConformanceOptions
 from .paper import Paper
+from .prose import json_text
 
 _STYLES: Final = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
+_REACH_SECONDS: Final = 5.0
 _INDENT: Final = " " * 11
 
 
@@ -24,6 +27,7 @@ def conformance(options: ConformanceOptions) -> int:
 
     Raises:
         ConfigurationError: The URL, the key, the words or the schema are not what they should be.
+        AntiphonError: Nobody listens at the URL.
     """
     return anyio.run(_conformance, options)
 
@@ -32,6 +36,7 @@ async def _conformance(options: ConformanceOptions) -> int:
     examination = _examination(options)
     with Paper() as paper:
         async with examination:
+            await _reach(options.url)
             printed = _Printed(paper, options)
             left = [check.name for check in examination.checks]
             _spin(paper, options, left)
@@ -42,12 +47,30 @@ async def _conformance(options: ConformanceOptions) -> int:
                 _spin(paper, options, left)
         report = examination.report
         if options.json:
-            paper.line(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
+            paper.line(json_text(report.to_dict()))
         else:
             paper.line("")
             good = "bold green" if report.ok else "bold red" if report.failed else "yellow"
             paper.line(report.summary(), style=good)
     return 1 if report.failed else 0
+
+
+async def _reach(url: str) -> None:
+    """Make sure that there is a server, before hundreds of rules say that there is none.
+
+    Raises:
+        AntiphonError: Nobody listens there.
+    """
+    async with httpx2.AsyncClient(timeout=_REACH_SECONDS) as client:
+        try:
+            await client.head(url)
+        except httpx2.ConnectError as error:
+            raise AntiphonError(
+                f"{shown(url)} cannot be reached: is a provider running there, and is this its "
+                "address, up to /v1?"
+            ) from error
+        except httpx2.HTTPError:
+            pass  # whoever answers badly is what the rules are for
 
 
 def _spin(paper: Paper, options: ConformanceOptions, left: list[str]) -> None:
@@ -65,7 +88,7 @@ class _Printed:
         self._theme = ""
         self._why = ""
 
-    def result(self, result: Any, report: Any) -> None:
+    def result(self, result: Result, report: Report) -> None:
         """One result, under its theme."""
         if self._silent:
             return
@@ -75,7 +98,7 @@ class _Printed:
             self._theme, self._why = result.theme, ""
             self._paper.line("")
             self._paper.line(result.theme, style="bold")
-        verdict: str = result.verdict
+        verdict = result.verdict
         style = _STYLES[verdict]
         word = verdict.upper() if verdict == "failed" else verdict
         self._paper.line(f"  {word:<7}  {result.name}", style=style)

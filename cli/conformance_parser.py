@@ -1,15 +1,14 @@
 """What can be typed after `antiphon conformance`: options and help.
 
-Above: `parser`, `options`. Below: nothing. Not here: what it does, which is `conformance`.
+Above: `parser`. Below: `options`. Not here: what it does, which is `conformance`.
 """
 
 import argparse
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from .command import Command
+from . import values
+from .command import add_command
+from .options import ConformanceOptions
 
 _EPILOG: Final = """\
 examples:
@@ -18,83 +17,58 @@ examples:
   antiphon conformance https://api.openai.com/v1 --model gpt-5 --api-key-env OPENAI_API_KEY
   antiphon conformance http://localhost:8000/v1 --schema openapi.json --json > report.json
 
-A rule is passed, FAILED (with what was expected, what came, and where the rule stands), or
-skipped: the provider says that it does not do it, or its model did not do its part. Where a rule
-stands: in the specification (spec), its schema, the `openai` SDK, or in runs of real clients with
-one thing of the answer removed at a time (wire). It asks some 200 short questions, one after
-another; with a model that costs money they cost money.
+Each rule is passed, FAILED (with what was expected, what came, and where the rule is written), or
+skipped: the provider says that it does not support the feature, or the model did not do its part.
+The source of a rule is the specification (spec), its schema, the `openai` SDK, or an experiment
+with real clients in which one part of the answer was removed at a time (wire). The command sends
+some 200 short requests, one after another; a model that costs money is paid for them.
 
-exit codes: 0 nothing failed, 1 a rule is broken, 2 it was asked wrongly
+exit codes: 0 no rule failed, 1 a rule failed, 2 usage error
 """
 
 
-@dataclass(frozen=True, slots=True)
-class ConformanceOptions:
-    """`antiphon conformance`.
-
-    Attributes:
-        url: The provider, up to /v1.
-        model: The model to ask; None takes the first that the provider lists.
-        api_key_env: The environment variable that holds the key.
-        only: Words of the rules to try; none are all.
-        dialect: As whose client to speak.
-        websocket: Whether WebSockets are tried.
-        timeout: Seconds that one answer may take.
-        schema: The openapi.json of Open Responses, to validate against.
-        json: Print JSON.
-    """
-
-    url: str
-    model: str | None = None
-    api_key_env: str | None = None
-    only: Sequence[str] = ()
-    dialect: Literal["openresponses", "openai"] | None = None
-    websocket: bool = True
-    timeout: float = 60.0
-    schema: str | None = None
-    json: bool = False
-
-
-def add_conformance(commands: Any, *, command: Command) -> None:
+def add_conformance(commands: Any) -> None:
     """Add `conformance`."""
-    parser = command(
+    parser = add_command(
         commands,
         "conformance",
-        brief="try on a provider, rule by rule, whether it speaks Open Responses",
+        brief="test, rule by rule, whether a provider speaks Open Responses",
         epilog=_EPILOG,
         make=_made,
     )
-    parser.add_argument("url", metavar="URL", help="the provider's address, up to /v1")
+    parser.add_argument(
+        "url", type=values.url, metavar="URL", help="the provider's address, up to /v1"
+    )
     parser.add_argument(
         "--model", metavar="NAME", help="the model to ask (default: the first that is listed)"
     )
     parser.add_argument(
-        "--api-key-env", metavar="VAR", help="the environment variable that holds the key"
+        "--api-key-env", metavar="VAR", help="the environment variable that holds the API key"
     )
     parser.add_argument(
         "--only",
         nargs="+",
         default=(),
         metavar="WORD",
-        help="try the rules whose name or theme contains one of these words",
+        help="test only rules whose name or theme contains one of these words",
     )
     parser.add_argument(
         "--dialect",
         choices=("openresponses", "openai"),
-        help="as whose client to speak (default: nothing is said about it)",
+        help="behave as a client of this kind (default: send no sign of either)",
     )
-    parser.add_argument("--no-websocket", action="store_true", help="try no WebSocket")
+    parser.add_argument("--no-websocket", action="store_true", help="test no WebSocket")
     parser.add_argument(
         "--timeout",
-        type=_seconds,
+        type=values.timeout,
         default=60.0,
         metavar="SECONDS",
-        help="for each answer (default: 60)",
+        help="how long one answer may take (default: 60)",
     )
     parser.add_argument(
         "--schema",
         metavar="FILE",
-        help="the openapi.json of Open Responses: validate against it, too (needs jsonschema)",
+        help="validate against the openapi.json of Open Responses, too (needs jsonschema)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a report")
 
@@ -111,10 +85,3 @@ def _made(given: argparse.Namespace) -> ConformanceOptions:
         schema=given.schema,
         json=given.json,
     )
-
-
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not (math.isfinite(number) and 0 < number < 86_400):
-        raise argparse.ArgumentTypeError(f"expected seconds above 0, got {text}")
-    return number

@@ -1,7 +1,7 @@
 """From the words of a command line to a model.
 
-Above: `demo`, `chat`, `check`, `serve`. Below: `antiphon.models`. Not here: which API a server
-speaks; `Upstream` asks it.
+Above: `demo`, `chat`, `check`, `serve`, `files`. Below: `antiphon.models`. Not here: which API a
+server speaks; `Upstream` asks it.
 """
 
 import os
@@ -48,8 +48,12 @@ def shown(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
-def key_in(variable: str | None) -> str | None:
+def key_in(variable: str | None, *, option: str = "--api-key-env") -> str | None:
     """The key in this environment variable. Keys are sent only where they were said to go.
+
+    Args:
+        variable: Its name; None: there is no key.
+        option: The option that named it, for the error.
 
     Raises:
         ConfigurationError: There is none in it.
@@ -59,7 +63,7 @@ def key_in(variable: str | None) -> str | None:
     key = os.environ.get(variable)
     if not key:
         raise ConfigurationError(
-            f"--api-key-env: expected a key in the environment variable {variable}; it is "
+            f"{option}: expected a key in the environment variable {variable}; it is "
             f"{'empty' if key == '' else 'not set'}: export {variable}=..."
         )
     return key

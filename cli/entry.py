@@ -8,8 +8,9 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Final, cast
 
 from antiphon.errors import AntiphonError, ConfigurationError
 
@@ -25,11 +26,27 @@ from .options import (
     RunOptions,
     SandboxOptions,
     ServeOptions,
+    TraceOptions,
 )
 from .parser import build_parser, parse
 from .prose import harmless
 
 FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
+
+_COMMANDS: Final[dict[type[Options], str]] = {
+    DemoOptions: "demo",
+    ChatOptions: "chat",
+    ServeOptions: "serve",
+    McpOptions: "mcp",
+    CheckOptions: "check",
+    ConformanceOptions: "conformance",
+    RunOptions: "run",
+    ReplayOptions: "replay",
+    TraceOptions: "trace",
+    SandboxOptions: "sandbox",
+    FilesOptions: "files",
+}
+"""What each command is asked to do, and the module and the function that do it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,49 +82,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(options: Options) -> int:
     """Run a command; its module is imported only now."""
-    if isinstance(options, DemoOptions):
-        from .demo import demo
-
-        return demo(options)
-    if isinstance(options, ChatOptions):
-        from .chat import chat
-
-        return chat(options)
-    if isinstance(options, ServeOptions):
-        from .serve import serve
-
-        return serve(options)
-    if isinstance(options, SandboxOptions):
-        from .sandbox import sandbox
-
-        return sandbox(options)
-    if isinstance(options, CheckOptions):
-        from .check import check
-
-        return check(options)
-    if isinstance(options, ConformanceOptions):
-        from .conformance import conformance
-
-        return conformance(options)
-    if isinstance(options, FilesOptions):
-        from .files import files
-
-        return files(options)
-    if isinstance(options, McpOptions):
-        from .mcp import mcp
-
-        return mcp(options)
-    if isinstance(options, RunOptions):
-        from .run import run as run_agent
-
-        return run_agent(options)
-    if isinstance(options, ReplayOptions):
-        from .replay import replay
-
-        return replay(options)
-    from .trace import trace
-
-    return trace(options)
+    name = _COMMANDS[type(options)]
+    module = import_module(f".{name}", __package__)
+    command: Callable[[Options], int] = getattr(module, name)
+    return command(options)
 
 
 def told(error: Exception, *, debug: bool) -> int:

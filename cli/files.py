@@ -3,7 +3,6 @@
 Above: `entry`. Below: `files_add`, and the shelf that was asked for.
 """
 
-import json
 import sys
 from collections.abc import Iterable
 from contextlib import aclosing
@@ -15,11 +14,11 @@ import anyio
 from .endpoint import key_in
 from .files_add import Adding, Failure, Report
 from .files_bar import Bar
-from .files_parser import FilesOptions, Where
 from .files_shelf import PATH, Shelf, Store, named
 from .files_tree import Choice, Tree, find
+from .options import FilesOptions, Where
 from .paper import Paper
-from .prose import harmless, harmless_json
+from .prose import harmless, json_text
 
 _STORE: Final = "docs"
 _LINES: Final = 6  # of a passage that is shown
@@ -50,7 +49,7 @@ async def _files(options: FilesOptions) -> int:
             return await _list(shelf, options, paper)
 
 
-def _shelf(where: Where, *, make: bool) -> Any:
+def _shelf(where: Where, *, make: bool) -> Shelf:
     """Where the stores are; only what is needed for it is imported."""
     if where.index is not None:
         from .files_index import IndexShelf
@@ -175,5 +174,4 @@ async def _search(shelf: Shelf, options: FilesOptions, paper: Paper) -> int:
 
 
 def _write(told: Any) -> None:
-    """JSON for programs, which get every character; a terminal gets none that commands it."""
-    sys.stdout.write(harmless_json(json.dumps(told, indent=2, ensure_ascii=False)) + "\n")
+    sys.stdout.write(f"{json_text(told)}\n")

@@ -18,9 +18,9 @@ from anyio import to_thread
 
 from antiphon.errors import ConfigurationError
 
-from .files_parser import Value
 from .files_shelf import DIGEST, PATH, Attributes, Kept, Refused, Shelf, Store
 from .files_tree import Found, Tree
+from .options import Value
 
 _AT_ONCE: Final = 4
 _GROUP: Final = 50

@@ -16,10 +16,10 @@ from antiphon.errors import ConfigurationError
 from antiphon.items import Ids
 from antiphon.tools import search as kept
 
-from .endpoint import key_in
-from .files_parser import Where
+from .embedding import check_index, open_embedder
 from .files_shelf import Attributes, Hit, Kept, Status, Store, place_of
 from .files_tree import Found
+from .options import Where
 
 _CHUNK: Final = 1024 * 1024
 _PAGE: Final = 100
@@ -64,14 +64,11 @@ class IndexShelf:
         make: Whether it is made where it is missing.
 
     Raises:
-        ConfigurationError: It is missing, or cannot be opened; a model's server is missing.
+        ConfigurationError: It is missing, or no index; a model's server is missing.
     """
 
     def __init__(self, path: str, where: Where, *, make: bool = False) -> None:
-        if not Path(path).absolute().parent.is_dir():
-            raise ConfigurationError(
-                f"--index: expected a path in a folder that is there, got {path}: make the folder"
-            )
+        check_index(path)
         if not make and not Path(path).exists():
             raise ConfigurationError(
                 f"--index: there is no index {path}: antiphon files add FOLDER --index {path} "
@@ -79,7 +76,7 @@ class IndexShelf:
             )
         self._path = path
         self._principal = where.principal
-        self._library = kept.Library(path, embedder=_embedder(where))
+        self._library = kept.Library(path, embedder=open_embedder(where.embedding))
         self._engine = self._library.engine
         self._library.read_from(_Paths(), name=_SOURCE)
         self._found: dict[str, Found] = {}
@@ -194,23 +191,6 @@ class IndexShelf:
 def _source(found: Found) -> str:
     """Where it is, in characters that any database takes."""
     return f"{_SOURCE}:{quote_from_bytes(os.fsencode(found.path))}"
-
-
-def _embedder(where: Where) -> kept.Embedder | None:
-    if where.model is None:
-        if where.model_url is not None:
-            raise ConfigurationError("--embedding-url: expected --embedding-model NAME, too")
-        return None
-    if where.model_url is None:
-        raise ConfigurationError("--embedding-model: expected --embedding-url URL, too")
-    return kept.HttpEmbedder(
-        where.model,
-        base_url=where.model_url,
-        api_key=key_in(where.model_key_env),
-        window=where.window,
-        passage_prefix=where.passage_prefix,
-        query_prefix=where.query_prefix,
-    )
 
 
 def _store(store: kept.VectorStore) -> Store:

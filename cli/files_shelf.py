@@ -10,8 +10,8 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from antiphon.errors import AntiphonError
 
-from .files_parser import Value
 from .files_tree import Found
+from .options import Value
 
 PATH: Final = "path"
 """The attribute that says what a file is known as."""

@@ -70,6 +70,18 @@ def look_up(spec: str, default: str) -> tuple[ModuleType, str, Any]:
     return module, path, found
 
 
+def held(module: ModuleType, *kinds: type, instead: str) -> str:
+    """What to do where a module has no such thing: name one that it has, or write one.
+
+    Args:
+        module: The module.
+        kinds: What is wanted.
+        instead: What to do where it has none of these.
+    """
+    there = [name for name, value in vars(module).items() if isinstance(value, kinds)]
+    return f"it holds {', '.join(there)}: say {module.__name__}:{there[0]}" if there else instead
+
+
 def where(module: ModuleType) -> str:
     """Where a module is, for errors."""
     return getattr(module, "__file__", None) or module.__name__

@@ -1,7 +1,7 @@
 """`antiphon mcp`: a Provider, an agent, a workflow or tools for MCP hosts, over stdio or HTTP.
 
-Above: `entry`. Below: `provider`, `mcp_wire` (stdin and stdout), `server` (HTTP). Not here: what a
-call does, which is the Provider's.
+Above: `entry`. Below: `provider`, `mcp_wire` (stdin and stdout), `listening` (HTTP). Not here: what
+a call does, which is the Provider's.
 """
 
 import os
@@ -20,12 +20,11 @@ from antiphon.models import prefer_fast
 from antiphon.provider import Provider
 from antiphon.tools import HostedTool, Offer
 
-from .load import look_up, where
+from .listening import KEYS, keys_of, refuse_strangers, run_server, whom
+from .load import held, look_up, where
 from .logs import log_to_stderr
-from .mcp_parser import McpOptions
 from .mcp_wire import serve_wire, take_wire
-from .serve import KEYS, bind, is_loopback, keys_of
-from .server import Server
+from .options import McpOptions
 
 _SERVED: Final = ("/mcp", "/healthz", "/readyz")
 
@@ -44,11 +43,11 @@ def mcp(options: McpOptions) -> int:
     if options.http:
         prefer_fast()
         return _serve_http(options)
-    if options.api_keys or options.keys:
+    if options.listening.api_keys or options.listening.keys:
         raise ConfigurationError("--api-key and --keys belong to --http: stdio has one user")
     came, goes = take_wire()  # before anything of the user's is imported, which may print
-    if options.log is not None:
-        log_to_stderr(options.log)
+    if options.listening.log is not None:
+        log_to_stderr(options.listening.log)
     anyio.run(serve_wire, _provider(options), came, goes)
     return 0
 
@@ -56,29 +55,18 @@ def mcp(options: McpOptions) -> int:
 def _serve_http(options: McpOptions) -> int:
     provider = _provider(options)
     provider.mcp_server()  # whether there is anything to serve
-    if provider.open and not is_loopback(options.host):
-        raise ConfigurationError(
-            f"--host {options.host} lets other machines in, and there is no API key: say "
-            f"--api-key KEY=NAME, or set {KEYS}, or --keys FILE (a Provider: write "
-            "Provider(api_keys={...})), or keep --host 127.0.0.1"
-        )
-    given: dict[str, Any] = {}
-    if options.log is not None:
-        log_to_stderr(options.log)
-        given["log_config"] = None
-    bound = bind(options.host, options.port)
-    app = OnlyMcp(provider)
-    server = Server(app, drain=options.drain, leaving=provider.drain, **given)
-    host = f"[{options.host}]" if ":" in options.host else options.host
-    whom = "to this machine only: no API key is set" if provider.open else "to holders of a key"
-    url = f"http://{host}:{bound.getsockname()[1]}/mcp"
-    sys.stdout.write(f"antiphon {__version__} serves {options.target} at {url}\nopen {whom}\n")
-    sys.stdout.flush()
-    try:
-        server.run(sockets=[bound])
-    finally:
-        bound.close()
-    return 0 if server.started else 1
+    refuse_strangers(
+        provider,
+        options.listening.host,
+        cure=f"say --api-key KEY=NAME, or set {KEYS}, or --keys FILE (a Provider: write "
+        "Provider(api_keys={...}))",
+    )
+
+    def greeting(url: str) -> str:
+        what = f"antiphon {__version__} serves {options.target} at {url}/mcp"
+        return f"{what}\nopen to {whom(provider)}\n"
+
+    return run_server(OnlyMcp(provider), options.listening, leaving=provider.drain, greet=greeting)
 
 
 class OnlyMcp:
@@ -107,7 +95,7 @@ def _provider(options: McpOptions) -> Provider:
     """The Provider that is named; or one that is made around what is named."""
     module, path, found = look_up(options.target, "app")
     if isinstance(found, Provider):
-        if options.api_keys or options.keys:
+        if options.listening.api_keys or options.listening.keys:
             raise ConfigurationError(
                 "--api-key and --keys are for agents, workflows and tools: write "
                 f"Provider(api_keys=...) in {options.target}"
@@ -118,12 +106,13 @@ def _provider(options: McpOptions) -> Provider:
     for one in given:
         if isinstance(one, HostedTool) or not isinstance(one, Runnable | Offer):
             got = "nothing" if one is None else type(one).__name__
+            kinds = (Provider, Runnable, Offer)
+            cure = held(module, *kinds, instead="name what is to be served, as module:name")
             raise ConfigurationError(
                 f"expected a Provider, an Agent, a Workflow, a @tool function or a list of them "
-                f"named {path!r} in {where(module)}; got {got}: name what is to be served, "
-                "as module:name"
+                f"named {path!r} in {where(module)}; got {got}: {cure}"
             )
-    keys = keys_of(options.api_keys, options.keys) if options.http else None
+    keys = keys_of(options.listening) if options.http else None
     if not options.http and os.environ.get(KEYS):
         sys.stderr.write(f"note: {KEYS} is for --http\n")
     return Provider(

@@ -1,14 +1,13 @@
-"""What can be typed after `antiphon mcp`: its options and their help.
+"""What can be typed after `antiphon mcp`: options and help.
 
-Above: `parser`, `options`. Not here: any import that takes time, and serving, which is `mcp`.
+Above: `parser`. Below: `options`. Not here: serving, which is `mcp`.
 """
 
-import argparse
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from .command import Command
+from .command import add_command
+from .options import McpOptions
+from .shared import add_address, add_drain, add_keys, add_log, listening_of
 
 _EPILOG: Final = """\
 examples:
@@ -17,49 +16,21 @@ examples:
   antiphon mcp app:app --http --port 8001
                                     the same at http://127.0.0.1:8001/mcp
 
-module:name is a Provider, an Agent, a Workflow, a @tool function, or a list of these but the first.
-A host's configuration has the program and its arguments, such as
+module:name is a Provider, an Agent, a Workflow, a @tool function, or a list of agents, workflows
+and tools; `antiphon mcp app` means app:app. A host's configuration names the program and its
+arguments:
   {"mcpServers": {"guide": {"command": "antiphon", "args": ["mcp", "app:agent"], "cwd": "..."}}}
-Over stdio whatever else prints goes to standard error; a Provider's own /mcp needs no such command.
+Over stdio, standard output carries the protocol; whatever your code prints goes to standard error.
+A Provider that is being served already has MCP at /mcp, without this command.
 
-environment: ANTIPHON_API_KEYS, keys for --http as key:name,key2:name2 (a Provider has its own)
+environment, for --http:
+  ANTIPHON_API_KEYS    API keys, as key:name,key2:name2 (a Provider has its own)
 """
 
 
-@dataclass(frozen=True, slots=True)
-class McpOptions:
-    """`antiphon mcp`.
-
-    Attributes:
-        target: What to serve, as `module:name`.
-        http: Whether over HTTP; else over stdin and stdout.
-        host: The address to bind.
-        port: The port to bind; 0 takes a free one.
-        api_keys: Keys of callers, as `KEY=NAME`.
-        keys: A file of keys.
-        drain: Seconds that calls under way are given at the end.
-        log: How requests are logged to standard error; None logs none.
-    """
-
-    target: str
-    http: bool = False
-    host: str = "127.0.0.1"
-    port: int = 8000
-    api_keys: Sequence[str] = ()
-    keys: str | None = None
-    drain: float = 30.0
-    log: Literal["json", "text"] | None = None
-
-
-def add_mcp(commands: Any, *, command: Command, port: Callable[[str], int]) -> None:
-    """Add `mcp`.
-
-    Args:
-        commands: Where commands are added.
-        command: Adds one.
-        port: Reads a port.
-    """
-    parser = command(
+def add_mcp(commands: Any) -> None:
+    """Add `mcp`."""
+    parser = add_command(
         commands,
         "mcp",
         brief="serve tools, agents and workflows to MCP hosts, over stdio or HTTP",
@@ -67,43 +38,13 @@ def add_mcp(commands: Any, *, command: Command, port: Callable[[str], int]) -> N
         make=lambda given: McpOptions(
             target=given.target,
             http=given.http,
-            host=given.host,
-            port=given.port,
-            api_keys=tuple(given.api_key),
-            keys=given.keys,
-            drain=given.drain,
-            log=given.log,
+            listening=listening_of(given),
         ),
     )
     parser.add_argument("target", metavar="module:name", help="what to serve")
-    parser.add_argument(
-        "--log", choices=("json", "text"), help="log every request to standard error"
-    )
+    add_log(parser)
     http = parser.add_argument_group("over HTTP")
     http.add_argument("--http", action="store_true", help="serve streamable HTTP, at /mcp")
-    http.add_argument("--host", default="127.0.0.1", help="address to bind (default: 127.0.0.1)")
-    http.add_argument(
-        "--port", type=port, default=8000, help="port to bind (default: 8000; 0 takes a free one)"
-    )
-    http.add_argument(
-        "--api-key",
-        action="append",
-        default=[],
-        metavar="KEY=NAME",
-        help="a key that hosts may use, and whose it is; may be repeated",
-    )
-    http.add_argument("--keys", metavar="FILE", help="a file of keys, with a line KEY:NAME each")
-    http.add_argument(
-        "--drain",
-        type=_seconds,
-        default=30.0,
-        metavar="SECONDS",
-        help="how long calls under way may take to end when the server is stopped (default: 30)",
-    )
-
-
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < 86_400:
-        raise argparse.ArgumentTypeError(f"expected seconds from 0, got {text}")
-    return number
+    add_address(http)
+    add_keys(http)
+    add_drain(http)

@@ -1,11 +1,12 @@
-"""Words that arrive in fragments, broken into lines between words.
+"""Words for a terminal: broken into lines as they arrive, and harmless whoever said them.
 
-Above: `screen`. Not here: colours, and what the words are.
+Above: `paper`, and whoever prints JSON. Not here: colours, and what the words are.
 """
 
+import json
 import re
 import unicodedata
-from typing import Final
+from typing import Any, Final
 
 _TOKENS: Final = re.compile(r"\n|[^\S\n]+|\S+")
 _CONTROLS: Final = {*range(0x20), *range(0x7F, 0xA0)} - {ord("\t"), ord("\n")}
@@ -23,10 +24,11 @@ def harmless(text: str) -> str:
 _UNSEEN: Final = re.compile(f"[{''.join(map(chr, sorted(_TURNS | (_CONTROLS - set(range(32))))))}]")
 
 
-def harmless_json(text: str) -> str:
-    """The same JSON, with the characters that are left in it by which it could command a terminal
-    written as escapes: so programs read what was said, and terminals show it.
+def json_text(value: Any) -> str:
+    """A value as JSON. Characters by which it could command a terminal are written as escapes: so
+    programs read what was said, and terminals show it.
     """
+    text = json.dumps(value, indent=2, ensure_ascii=False)
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

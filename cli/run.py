@@ -20,7 +20,7 @@ from antiphon.items import ITEMS, Item, Response, ResponseEvent, user
 from .options import RunOptions
 from .paper import Paper
 from .picture import saver
-from .prose import harmless, harmless_json
+from .prose import harmless, json_text
 from .recorder import Recorder
 from .run_file import is_run_file, read_bytes, read_runs
 from .screen import Screen
@@ -140,7 +140,7 @@ def _may_ask(options: RunOptions, waits: Waiting) -> bool:
 
 def _answer(response: Response, *, json: bool) -> None:
     if json:
-        sys.stdout.write(harmless_json(response.model_dump_json(indent=2)) + "\n")
+        sys.stdout.write(f"{json_text(response.model_dump(mode='json'))}\n")
     elif text := response.output_text:
         # A pipe gets the text as it is: what commands a terminal is harmless in a file.
         sys.stdout.write((harmless(text) if sys.stdout.isatty() else text).rstrip("\n") + "\n")

@@ -22,7 +22,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from antiphon.errors import ConfigurationError
 from antiphon.items import (
-    KINDS,
     CreateResponse,
     Event,
     Fold,
@@ -32,6 +31,7 @@ from antiphon.items import (
     UnknownEvent,
     Usage,
     Wire,
+    kind_of,
 )
 
 from .asked import Asked, Key
@@ -188,7 +188,7 @@ def read_runs(path: str) -> list[Take]:
             if takes and number == len(lines):
                 takes[-1].torn = True
                 break
-            raise ConfigurationError(f"{path}: line {number}: {_fault(error)}") from None
+            raise ConfigurationError(f"{path}: line {number}: {fault_of(error)}") from None
         except (ValueError, RecursionError) as error:
             raise ConfigurationError(f"{path}: line {number}: {error}") from None
     return takes
@@ -227,7 +227,7 @@ def _take(line: bytes, takes: list[Take], memory: "_Memory") -> None:
         takes.append(Take(Header.model_validate_json(line)))
         memory.clear()
     elif read.event is not None:
-        kind = KINDS.get(str(read.event.get("type")), UnknownEvent)
+        kind = kind_of(str(read.event.get("type"))) or UnknownEvent
         takes[-1].add(read.t, kind.model_validate(read.event))
     elif read.asked is not None:
         takes[-1].asked.append(memory.recall(read.asked))
@@ -269,7 +269,8 @@ class _Memory:
         return asked
 
 
-def _fault(error: ValidationError) -> str:
+def fault_of(error: ValidationError) -> str:
+    """The first thing that is wrong, and where."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     path = ".".join(str(step) for step in first["loc"])
     return f"{path}: {first['msg']}" if path else first["msg"]

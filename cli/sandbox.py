@@ -3,7 +3,6 @@
 Above: `entry`. Below: `antiphon.sandboxes`. Not here: any probe, and how an image is made.
 """
 
-import json
 import time
 from typing import Final
 
@@ -23,6 +22,7 @@ from antiphon.sandboxes import (
 
 from .options import SandboxOptions
 from .paper import Paper
+from .prose import json_text
 
 _STYLES: Final[dict[Verdict, str]] = {"held": "green", "open": "bold red", "unclear": "yellow"}
 _WORDS: Final[dict[Verdict, str]] = {"held": "held", "open": "OPEN", "unclear": "unclear"}
@@ -110,14 +110,14 @@ def _json(good: bool, findings: list[Finding]) -> str:
         }
         for each in findings
     ]
-    return json.dumps({"ok": good, "findings": rows}, indent=2, ensure_ascii=False)
+    return json_text({"ok": good, "findings": rows})
 
 
 async def _list(options: SandboxOptions) -> int:
     found = await list_running(engine=options.engine)
     with Paper() as paper:
         if options.json:
-            paper.line(json.dumps([_row(each) for each in found], indent=2, ensure_ascii=False))
+            paper.line(json_text([_row(each) for each in found]))
         elif not found:
             paper.line("no containers of sandboxes")
         for each in () if options.json else found:

@@ -3,35 +3,41 @@
 Above: `parser`. Below: `options`. Not here: what they do, which is `sandbox`.
 """
 
-import argparse
-from typing import Final
+from typing import Any, Final
 
-from .command import Command
+from .command import add_command, add_family
 from .options import SandboxOptions
 
-EPILOG: Final = """\
+_EPILOG: Final = """\
 examples:
-  antiphon sandbox build                         make the image, once; else at first use
+  antiphon sandbox build                         build the image now (otherwise: at first use)
   antiphon sandbox build --extra scipy scikit-learn
-  antiphon sandbox check                         try to break out of a sandbox, in every known way
-  antiphon sandbox ls                            the containers that are there
+  antiphon sandbox check                         run code that tries to break out of a sandbox
+  antiphon sandbox ls                            the containers that exist
   antiphon sandbox prune                         remove those whose provider is gone
 
-environment: DOCKER_HOST, DOCKER_CONTEXT; ANTIPHON_SANDBOX_BASE, an image to build on
+environment:
+  DOCKER_HOST, DOCKER_CONTEXT    which container engine is used
+  ANTIPHON_SANDBOX_BASE          an image to build on, where no registry can be reached
 """
 
 _CHECK: Final = """\
-exit code: 1 if anything got through, or could not be tried
+exit code: 1 if anything got out, or could not be tested
 """
 
 
-def add_actions(parser: argparse.ArgumentParser, *, command: Command) -> None:
-    """Add `build`, `check`, `ls` and `prune` to the parser of `sandbox`."""
-    actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    build = command(
+def add_sandbox(commands: Any) -> None:
+    """Add `sandbox` and its commands."""
+    actions = add_family(
+        commands,
+        "sandbox",
+        brief="build the image of the sandboxes, test their isolation, list or remove containers",
+        epilog=_EPILOG,
+    )
+    build = add_command(
         actions,
         "build",
-        brief="build the image of the sandboxes, if it is not there",
+        brief="build the image of the sandboxes, if it does not exist",
         epilog="",
         make=lambda given: SandboxOptions(
             "build",
@@ -45,25 +51,25 @@ def add_actions(parser: argparse.ArgumentParser, *, command: Command) -> None:
     build.add_argument(
         "--extra", nargs="+", default=(), metavar="PACKAGE", help="more packages to install"
     )
-    build.add_argument("--rebuild", action="store_true", help="build it even if it is there")
-    check = command(
+    build.add_argument("--rebuild", action="store_true", help="build the image even if it exists")
+    check = add_command(
         actions,
         "check",
-        brief="run code in a sandbox that tries to get out of it; nothing may get through",
+        brief="run code that tries to break out of a sandbox; none of it may succeed",
         epilog=_CHECK,
         make=lambda given: SandboxOptions(
             "check", engine=given.engine, runtime=given.runtime, json=given.json
         ),
     )
     check.add_argument("--runtime", metavar="NAME", help="the engine's runtime, such as runsc")
-    listing = command(
+    listing = add_command(
         actions,
         "ls",
-        brief="list the containers of sandboxes on the engine",
+        brief="list the containers of sandboxes",
         epilog="",
         make=lambda given: SandboxOptions("ls", engine=given.engine, json=given.json),
     )
-    prune = command(
+    prune = add_command(
         actions,
         "prune",
         brief="remove the containers whose provider is gone",
@@ -76,5 +82,5 @@ def add_actions(parser: argparse.ArgumentParser, *, command: Command) -> None:
         each.add_argument(
             "--engine",
             metavar="NAME",
-            help="a docker context or a URL (default: one is looked for)",
+            help="a docker context or a URL (default: the engine that is found)",
         )

@@ -169,7 +169,9 @@ class Screen:
         response = event.response
         self._current = None
         if response.status != "completed":
-            self._paper.note(f"response {response.status}: {_reason(response)}", style="red")
+            why = _reason(response)
+            more = "" if why == response.status else f": {why}"
+            self._paper.note(f"response {response.status}{more}", style="red")
 
     def _error(self, event: ErrorEvent) -> None:
         self._paper.still()

@@ -1,34 +1,29 @@
 """`antiphon serve`: an ASGI application, or a Provider in front of a model server, over HTTP.
 
-Above: `entry`. Below: `provider`, uvicorn. Not here: finding the user's module (`load`).
+Above: `entry`. Below: `provider`, `listening`. Not here: finding the user's module (`load`).
 """
 
-import ipaddress
 import os
-import socket
 import sys
-from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 import anyio
 
 from antiphon import __version__
-from antiphon.errors import AntiphonError, ConfigurationError
+from antiphon.errors import ConfigurationError
 from antiphon.models import prefer_fast
-from antiphon.provider import DiskFiles, Provider, Rate, keys_from_environment, keys_from_file
+from antiphon.provider import DiskFiles, Provider, Rate
 from antiphon.tools import CodeInterpreter, FileSearch, HostedTool
 
+from .embedding import check_index, open_embedder
 from .endpoint import open_upstream, shown
 from .isolation import place
+from .listening import KEYS, keys_of, refuse_strangers, run_server, whom
 from .load import Application, load
-from .logs import log_to_stderr
 from .options import Endpoint, ServeOptions
-from .server import Server
-
-KEYS = "ANTIPHON_API_KEYS"
-"""The environment variable that holds keys: key:name,key2:name2."""
 
 SEAL_KEYS: Final = "ANTIPHON_SEAL_KEYS"
 """The one that holds what compactions and encrypted reasoning are sealed with."""
@@ -36,7 +31,9 @@ SEAL_KEYS: Final = "ANTIPHON_SEAL_KEYS"
 UPLOADS: Final = "antiphon-files"
 """The folder of uploads beside a durable store."""
 
-STORE = "sqlite+aiosqlite:///antiphon.db"
+_SQLITE: Final = "sqlite+aiosqlite:///"
+
+STORE: Final = f"{_SQLITE}antiphon.db"
 """Where responses are kept, if nothing else is said and the database's library is there."""
 
 
@@ -53,30 +50,13 @@ def serve(options: ServeOptions) -> int:
     """
     prefer_fast()
     app = _from_upstream(options) if options.upstream else _from_module(options)
-    if isinstance(app, Provider) and app.open and not is_loopback(options.host):
-        raise ConfigurationError(
-            f"--host {options.host} lets other machines in, and there is no API key: "
-            f"{_key_cure(options)}, or keep --host 127.0.0.1"
-        )
-    bound = bind(options.host, options.port)
-    server = _server(options, app)
-    _greet(options, app, bound.getsockname()[1])
-    try:
-        server.run(sockets=[bound])
-    finally:
-        bound.close()
-    return 0 if server.started else 1
-
-
-def _server(options: ServeOptions, app: Application) -> Server:
-    given: dict[str, Any] = {}
-    if options.log is not None:
-        log_to_stderr(options.log)
-        given["log_config"] = None  # uvicorn's records go the same way
+    if isinstance(app, Provider):
+        refuse_strangers(app, options.listening.host, cure=_key_cure(options))
     if not any(find_spec(name) for name in ("websockets", "wsproto")):
         _warn("note: no WebSocket is served: pip install 'antiphon[server]'")
     leaving = app.drain if isinstance(app, Provider) else None
-    return Server(app, drain=options.drain, leaving=leaving, **given)
+    greet = partial(_greeting, options, app)
+    return run_server(app, options.listening, leaving=leaving, greet=greet)
 
 
 def _from_module(options: ServeOptions) -> Application:
@@ -84,20 +64,11 @@ def _from_module(options: ServeOptions) -> Application:
         raise ConfigurationError(
             "expected something to serve: antiphon serve module:app, or --upstream URL"
         )
-    if options.models or options.api_key_env or options.api != "auto" or options.sandbox != "none":
+    foreign = _for_upstream(options)
+    if foreign:
         raise ConfigurationError(
-            "--model, --api, --api-key-env and --sandbox belong to --upstream: "
-            f"write them into {options.app} itself"
-        )
-    if options.api_keys or options.keys:
-        raise ConfigurationError(
-            "--api-key and --keys belong to --upstream: write Provider(api_keys=...) in "
-            f"{options.app}"
-        )
-    if options.store or options.rate or options.at_once or options.index:
-        raise ConfigurationError(
-            "--store, --rate, --at-once and --index belong to --upstream: write "
-            f"Provider(store=..., rate=Rate(...), tools=[FileSearch(...)]) in {options.app}"
+            f"{', '.join(foreign)}: only with --upstream; in {options.app} write "
+            f"{', '.join(dict.fromkeys(foreign.values()))} instead"
         )
     app = load(options.app)
     if os.environ.get(KEYS):
@@ -105,21 +76,41 @@ def _from_module(options: ServeOptions) -> Application:
     return app
 
 
+def _for_upstream(options: ServeOptions) -> dict[str, str]:
+    """The options given that are for --upstream only, and what says the same in Python."""
+    keys = "Provider(api_keys=...)"
+    given: dict[str, tuple[object, str]] = {
+        "--model": (options.models, "Provider(models=[...])"),
+        "--api": (options.api != "auto", "ResponsesModel(...) or ChatModel(...)"),
+        "--api-key-env": (options.api_key_env, "the model's api_key=..."),
+        "--sandbox": (options.sandbox != "none", "Provider(tools=[CodeInterpreter(...)])"),
+        "--api-key": (options.listening.api_keys, keys),
+        "--keys": (options.listening.keys, keys),
+        "--store": (options.store, "Provider(store=...)"),
+        "--rate": (options.rate, "Provider(rate=Rate(...))"),
+        "--at-once": (options.at_once, "Provider(rate=Rate(...))"),
+        "--index": (options.index, "Provider(tools=[FileSearch(...)])"),
+        "--embedding-model": (options.embedding.model, "FileSearch(..., embedder=...)"),
+        "--embedding-url": (options.embedding.url, "FileSearch(..., embedder=...)"),
+    }
+    return {name: cure for name, (value, cure) in given.items() if value}
+
+
 def _from_upstream(options: ServeOptions) -> Provider:
     if options.app is not None:
         raise ConfigurationError(
             f"expected module:app or --upstream; got both: leave out {options.app} or --upstream"
         )
-    keys = keys_of(options.api_keys, options.keys)
+    keys = keys_of(options.listening)
     upstream = open_upstream(
         Endpoint(base_url=options.upstream, api_key_env=options.api_key_env, api=options.api)
     )
-    tools: list[HostedTool] = [] if options.index is None else [FileSearch(options.index)]
+    store = _store(options.store)
+    tools: list[HostedTool] = _file_search(options)
     if options.sandbox != "none":
         where = anyio.run(partial(place, options.sandbox, own_code=False))
         _warn(where.notice)
         tools.append(CodeInterpreter(where.sandboxes))
-    store = _store(options.store)
     return Provider(
         models=[upstream.model(name) for name in options.models],
         upstream=None if options.models else upstream,
@@ -132,9 +123,29 @@ def _from_upstream(options: ServeOptions) -> Provider:
     )
 
 
+def _file_search(options: ServeOptions) -> list[HostedTool]:
+    """The tool over the index, if there is one."""
+    embedder = open_embedder(options.embedding)
+    if options.index is None:
+        if embedder is not None:
+            raise ConfigurationError("--embedding-model: expected --index FILE, too")
+        return []
+    check_index(options.index)
+    return [FileSearch(options.index, embedder=embedder)]
+
+
 def _store(given: str | None) -> str:
-    """Where responses are kept; which is said, if nobody else did."""
+    """Where responses are kept; which is said, if nobody else did.
+
+    Raises:
+        ConfigurationError: The folder of its file is missing; a server would serve nothing.
+    """
     if given is not None:
+        folder = Path(given.removeprefix(_SQLITE)).absolute().parent
+        if given.startswith(_SQLITE) and not folder.is_dir():
+            raise ConfigurationError(
+                f"--store: expected a path in a folder that exists, got {given}: make {folder}"
+            )
         return given
     if find_spec("sqlalchemy"):
         _warn(
@@ -149,70 +160,24 @@ def _store(given: str | None) -> str:
     return "memory://"
 
 
-def keys_of(pairs: Sequence[str], file: str | None) -> Mapping[str, str]:
-    """Keys and whose they are, from the command line, the environment and a file.
-
-    Args:
-        pairs: Those of the command line, as `KEY=NAME`.
-        file: The file, if there is one.
-
-    Raises:
-        ConfigurationError: One is not of the form that is expected. Keys are not repeated.
-    """
-    keys = {} if file is None else keys_from_file(file)
-    keys |= keys_from_environment(KEYS)
-    for text in pairs:
-        key, _, name = text.rpartition("=")
-        if not key or not name:
-            raise ConfigurationError(
-                "--api-key: expected KEY=NAME; got one without a key or a name: write both"
-            )
-        keys[key] = name
-    return keys
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket: whoever calls from now on waits until the server is ready."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        raise AntiphonError(
-            f"cannot listen at {host} port {port}: {error.strerror or error}: "
-            "choose another --port (0 takes a free one) or --host"
-        ) from error
-
-
-def _greet(options: ServeOptions, app: Application, port: int) -> None:
+def _greeting(options: ServeOptions, app: Application, url: str) -> str:
     """Three lines: what is served where, for whom, and how to try it."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    begin = f"antiphon {__version__} serves"
+    if not isinstance(app, Provider):  # it may have a Provider anywhere, or none
+        return f"{begin} {options.app} at {url}\nopen to whoever it lets in\ncurl {url}/\n"
     what = f"models of {shown(options.upstream)}" if options.upstream else options.app
-    whom = "with keys of its own"
-    key = ""
-    if isinstance(app, Provider):
-        whom = "to this machine only: no API key is set" if app.open else "to holders of a key"
-        key = "" if app.open else ' -H "Authorization: Bearer $KEY"'
+    key = "" if app.open else ' -H "Authorization: Bearer $KEY"'
     ask = f"curl {url}/v1/models{key}"
     if options.models:
         body = f'{{"model": "{options.models[0]}", "input": "Hello", "stream": true}}'
         ask = f"curl -N {url}/v1/responses -H 'Content-Type: application/json'{key} -d '{body}'"
-    sys.stdout.write(f"antiphon {__version__} serves {what} at {url}/v1\nopen {whom}\n{ask}\n")
-    sys.stdout.flush()
+    return f"{begin} {what} at {url}/v1\nopen to {whom(app)}\n{ask}\n"
 
 
 def _key_cure(options: ServeOptions) -> str:
     if options.upstream:
         return f"say --api-key KEY=NAME, or set {KEYS}, or --keys FILE"
     return "write Provider(api_keys={...})"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this machine alone."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _warn(line: str) -> None:

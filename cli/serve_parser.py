@@ -1,71 +1,122 @@
-"""How `antiphon serve` is operated: its options beside what is served and where.
+"""What can be typed after `antiphon serve`: options and help.
 
-Above: `parser`. Not here: any import that takes time.
+Above: `parser`. Below: `options`. Not here: serving, which is `serve`.
 """
 
 import argparse
-from typing import Any, Protocol
+from typing import Any, Final
+
+from . import values
+from .command import add_command
+from .options import ServeOptions
+from .shared import (
+    Arguments,
+    add_address,
+    add_drain,
+    add_embedding,
+    add_keys,
+    add_log,
+    add_server,
+    embedding_of,
+    listening_of,
+)
+
+_EPILOG: Final = """\
+examples:
+  antiphon serve app:app            the Provider (or any ASGI application) named `app` in app.py
+  antiphon serve --upstream http://localhost:11434/v1 --index docs.db
+  antiphon serve --upstream https://api.openai.com/v1 --api-key-env OPENAI_API_KEY \\
+                 --model gpt-5 --host 0.0.0.0 --keys keys.txt --log json
+
+Without API keys the server accepts connections from this machine only. A key file has one
+key:name on each line; a line that begins with # is a comment. Other users must not be able to
+read the file (chmod 600).
+
+environment, for --upstream:
+  ANTIPHON_API_KEYS    API keys, as key:name,key2:name2 (unlike a command line, the environment is
+                       not shown to every user of this machine)
+  ANTIPHON_SEAL_KEYS   secrets of at least 32 characters, separated by commas, that seal
+                       compactions and encrypted reasoning; the first one seals, all of them open
+                       (default: a random key, lost when the server stops)
+"""
 
 
-class Arguments(Protocol):
-    """Where options are added: a parser, or a group of one."""
-
-    def add_argument(self, *names: str, **options: Any) -> argparse.Action:
-        """Another option."""
-        ...
-
-
-def add_operations(parser: Arguments, upstream: Arguments) -> None:
-    """Add the options.
-
-    Args:
-        parser: That of the command.
-        upstream: The group of those that belong to --upstream.
-    """
-    parser.add_argument(
-        "--drain",
-        type=_seconds,
-        default=30.0,
-        metavar="SECONDS",
-        help="how long answers under way may take to end when the server is stopped (default: 30)",
+def add_serve(commands: Any) -> None:
+    """Add `serve`."""
+    parser = add_command(
+        commands,
+        "serve",
+        brief="serve a Provider, or put one in front of a model server",
+        epilog=_EPILOG,
+        make=_made,
     )
-    parser.add_argument(
-        "--log", choices=("json", "text"), help="log every request to standard error"
+    parser.add_argument("app", nargs="?", metavar="module:app", help="what to serve")
+    add_address(parser)
+    add_drain(parser)
+    add_log(parser)
+    upstream = parser.add_argument_group("in front of a model server")
+    upstream.add_argument(
+        "--upstream", type=values.url, metavar="URL", help="the model server's address, up to /v1"
     )
     upstream.add_argument(
-        "--keys", metavar="FILE", help="a file of keys, with a line KEY:NAME each"
+        "--model",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="serve only this model of the server; may be repeated (default: all of them)",
     )
+    add_server(upstream)
+    upstream.add_argument(
+        "--sandbox",
+        choices=("none", "local", "docker"),
+        default="none",
+        help="offer code_interpreter, and run its code here (default: none, it is not offered)",
+    )
+    add_keys(upstream)
+    _add_limits(upstream)
+    files = parser.add_argument_group("file search, in front of a model server")
+    files.add_argument(
+        "--index",
+        metavar="FILE",
+        help="offer file_search, with the vector stores in this file (default: it is not offered)",
+    )
+    add_embedding(files)
+
+
+def _add_limits(upstream: Arguments) -> None:
+    """What is kept, and how much each caller may ask."""
     upstream.add_argument(
         "--store",
         metavar="URL",
-        help="where responses are kept: sqlite+aiosqlite:///PATH, postgresql://USER@HOST/NAME, or "
-        "memory:// (the newest, until the server ends); default: sqlite+aiosqlite:///antiphon.db",
+        help="where responses are stored: sqlite+aiosqlite:///PATH, postgresql://USER@HOST/NAME, "
+        "or memory:// (until the server stops); default: sqlite+aiosqlite:///antiphon.db",
     )
     upstream.add_argument(
-        "--index",
-        metavar="FILE",
-        help="where vector stores are kept, for file_search (default: none, it is not offered)",
-    )
-    upstream.add_argument(
-        "--rate", type=_count, metavar="N", help="requests a minute that each caller may make"
+        "--rate",
+        type=values.count,
+        metavar="N",
+        help="how many requests a caller may make a minute",
     )
     upstream.add_argument(
         "--at-once",
-        type=_count,
+        type=values.count,
         metavar="N",
-        help="responses that each caller may have in the making at the same time",
+        help="how many responses a caller may have in progress at the same time",
     )
 
 
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < 86_400:
-        raise argparse.ArgumentTypeError(f"expected seconds from 0, got {text}")
-    return number
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text}")
-    return number
+def _made(given: argparse.Namespace) -> ServeOptions:
+    return ServeOptions(
+        app=given.app,
+        listening=listening_of(given),
+        upstream=given.upstream,
+        models=tuple(given.model),
+        api=given.api,
+        api_key_env=given.api_key_env,
+        sandbox=given.sandbox,
+        index=given.index,
+        embedding=embedding_of(given),
+        store=given.store,
+        rate=given.rate,
+        at_once=given.at_once,
+    )

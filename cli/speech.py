@@ -18,6 +18,7 @@ from antiphon.items import (
     ArgumentsDelta,
     ArgumentsDone,
     CodeDone,
+    CodeInterpreterCall,
     Completed,
     Event,
     Failed,
@@ -28,7 +29,9 @@ from antiphon.items import (
     ItemDone,
     ItemEvent,
     McpApprovalRequest,
+    McpCall,
     Response,
+    ToolCall,
     Usage,
     lower_one,
     tool_name,
@@ -39,7 +42,7 @@ from .recorded import RecordedItem, RecordedRun, Turn, is_run_here
 _LOOP_S_OWN: Final = ("max_turns", "no_progress", "cancelled", "budget_")
 """How reasons begin for which the loop ends a response, and not the model."""
 
-_WRITTEN: Final = frozenset({"antiphon:tool_call", "mcp_call", "code_interpreter_call"})
+_WRITTEN: Final = (ToolCall, McpCall, CodeInterpreterCall)
 """Calls whose events tell what the model writes, and when it is whole."""
 
 
@@ -129,7 +132,7 @@ def _call(one: RecordedItem, *, whole: bool) -> Iterator[tuple[int, Event]]:
         assert isinstance(told.event, ArgumentsDelta)
         yield told.position, _fragment(one, told.event.delta)
     ready = [told for told in one.events if isinstance(told.event, ArgumentsDone | CodeDone)]
-    if one.item.type in _WRITTEN and not ready and one.done is None:
+    if isinstance(one.item, _WRITTEN) and not ready and one.done is None:
         return  # the model was writing when the recording broke off
     place = max([place, *(told.position for told in (*deltas, *ready))])
     if not deltas and arguments:

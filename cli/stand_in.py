@@ -16,6 +16,8 @@ from antiphon.items import (
     Ids,
     Item,
     ItemEvent,
+    McpCall,
+    ToolCall,
     Within,
     lower_one,
 )
@@ -27,7 +29,7 @@ from .part import Part, is_running
 from .recorded import RecordedItem
 from .speech import fresh
 
-_WHOLE: Final = frozenset({"antiphon:tool_call", "mcp_call"})
+_WHOLE: Final = (ToolCall, McpCall)
 """Items that hold the arguments as the model wrote them, whatever came of the call."""
 
 
@@ -95,7 +97,9 @@ class StandInTool:
         """A call opens."""
         one = self._part.begun(call, self.item_type)
         real = self._offer.begin(call, slot, scope)
-        if self._live and (one is None or one.item.type in _WHOLE or one.status == "completed"):
+        if self._live and (
+            one is None or isinstance(one.item, _WHOLE) or one.status == "completed"
+        ):
             return real
         if one is not None and one.item.type == self.item_type:
             return Given(one, slot, self._part, real)

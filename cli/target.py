@@ -14,7 +14,7 @@ from antiphon.agents import Agent, Delegate, Runnable
 from antiphon.errors import ConfigurationError
 from antiphon.tools import HostedTool
 
-from .load import look_up, where
+from .load import held, look_up, where
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,8 @@ def find_target(spec: str) -> Target:
     """
     module, path, found = look_up(spec, "agent")
     if not isinstance(found, Runnable):
-        there = [name for name, value in vars(module).items() if isinstance(value, Runnable)]
-        cure = f"write {path} = Agent(...) there, outside of any function"
-        if there:
-            cure = f"it holds {', '.join(there)}: say {module.__name__}:{there[0]}"
+        write = f"write {path} = Agent(...) there, outside of any function"
+        cure = held(module, Runnable, instead=write)
         raise ConfigurationError(
             f"expected an Agent or a Workflow named {path!r} in {where(module)}; "
             f"got {'nothing' if found is None else type(found).__name__}: {cure}"

@@ -3,7 +3,6 @@
 Above: `entry`. Below: `run_file`, `recorded`, `bill`. Not here: any judgement of the run.
 """
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from .bill import Bill, read_prices
 from .options import TraceOptions
 from .paper import Paper
 from .preview import gist, short, title_of
-from .prose import harmless_json
+from .prose import json_text
 from .recorded import RecordedItem, RecordedRun, is_run_here, tree_of, turns_of
 from .run_file import TORN, Take, read_runs
 
@@ -78,8 +77,7 @@ def trace(options: TraceOptions) -> int:
     prices = None if options.prices is None else read_prices(options.prices)
     traces = [_trace(take, Bill(prices, _models(take))) for take in takes]
     if options.json:
-        told = json.dumps([_json(each) for each in traces], indent=2, ensure_ascii=False)
-        sys.stdout.write(f"{harmless_json(told)}\n")
+        sys.stdout.write(f"{json_text([_json(each) for each in traces])}\n")
         return 0
     with Paper() as paper:
         for number, each in enumerate(traces, start=1):

@@ -13,7 +13,7 @@ import argparse
 import anyio
 
 from antiphon.agents import Agent
-from antiphon.items import CodeDelta, CodeOutputDelta, Event, TextDelta
+from antiphon.items import CodeDelta, CodeOutputDelta, Event, Failed, TextDelta
 from antiphon.models import FunctionCall, Model, ScriptedModel, Text, Upstream
 from antiphon.sandboxes import LocalSandboxes
 from antiphon.tools import CodeInterpreter
@@ -34,13 +34,8 @@ for rain in ("no", "yes"):
     print(f"rain {rain}: {statistics.mean(cups):.1f} cups a day")
 """
 
-SCRIPT = ScriptedModel(
-    [
-        FunctionCall("code_interpreter", {"code": CODE}),
-        Text("Yes: 171.5 cups on rainy days against 236.0 on dry ones."),
-    ],
-    fragment=12,
-)
+ANSWER = Text("Yes: 171.5 cups on rainy days against 236.0 on dry ones.")
+SCRIPT = ScriptedModel([FunctionCall("code_interpreter", {"code": CODE}), ANSWER], fragment=12)
 
 
 async def main() -> None:
@@ -55,9 +50,11 @@ async def main() -> None:
 
 
 def show(event: Event) -> None:
-    """Three kinds of events matter here."""
+    """A few kinds of events matter here."""
     if isinstance(event, CodeDelta | CodeOutputDelta | TextDelta):
         print(event.delta, end="", flush=True)
+    elif isinstance(event, Failed) and event.response.error:
+        print(f"failed: {event.response.error.message}")
 
 
 def chosen() -> Model | str:

@@ -56,8 +56,9 @@ async def ask(app: FastAPI, name: str) -> None:
             if line.startswith(("event:", "data: [DONE]")):
                 print(line)
         body = {"model": name, "input": "items are the only state"}
-        answer = await client.post("/llm/v1/responses", json=body)
-        print(answer.json()["output"][-1]["content"][0]["text"])
+        told = (await client.post("/llm/v1/responses", json=body)).json()
+        failed = told["error"] and told["error"]["message"]
+        print(failed or told["output"][-1]["content"][0]["text"])
 
 
 if __name__ == "__main__":

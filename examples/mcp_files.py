@@ -65,7 +65,7 @@ async def work(folder: str, model: Model | str) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--model")
     parser.add_argument("--serve", type=Path)
     given = parser.parse_args()

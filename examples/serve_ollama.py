@@ -40,6 +40,8 @@ async def ask(provider: Provider, name: str) -> None:
     async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
         body = {"model": name, "input": "Are there lamps in stock?"}
         answer = (await client.post("/v1/responses", json=body, timeout=None)).json()
+    if answer["error"]:
+        print("failed:", answer["error"]["message"])
     for item in answer["output"]:
         if item["type"] == "message":
             print("message:", item["content"][0]["text"])

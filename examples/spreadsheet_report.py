@@ -19,7 +19,7 @@ import uvicorn
 from openai import AsyncOpenAI
 
 from antiphon.errors import SandboxUnavailable
-from antiphon.models import FunctionCall, ScriptedModel, Upstream
+from antiphon.models import FunctionCall, Model, ScriptedModel, Upstream, resolve
 from antiphon.provider import Provider
 from antiphon.sandboxes import DockerSandboxes, LocalSandboxes, Sandboxes
 from antiphon.tools import CodeInterpreter
@@ -70,6 +70,8 @@ async def report(client: AsyncOpenAI, model: str, sheet: Path) -> None:
         ],
         include=["code_interpreter_call.outputs"],
     )
+    if response.error:
+        print(f"failed: {response.error.message}")
     for item in response.output:
         if item.type == "code_interpreter_call":
             print(*(one.logs for one in item.outputs or [] if one.type == "logs"), sep="")
@@ -104,7 +106,10 @@ async def main() -> None:
         print("No containers: the script's code runs on this machine, without pandas.")
         sandboxes, kind = LocalSandboxes(), "csv"
     script = [FunctionCall("code_interpreter", {"code": CODE[kind]}), ANSWER.format(kind)]
-    model = Upstream(asked.base_url).model(asked.model) if asked.model else ScriptedModel(script)
+    model: Model = ScriptedModel(script)
+    if asked.model:
+        server = asked.base_url and Upstream(asked.base_url)
+        model = server.model(asked.model) if server else resolve(asked.model)
     app = Provider(models=[model], tools=[CodeInterpreter(sandboxes)])
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     with socket.create_server(("127.0.0.1", 0)) as listening:

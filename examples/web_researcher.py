@@ -44,10 +44,10 @@ async def open_page(url: str) -> WebPage:
 
 def ask(client: OpenAI) -> None:
     """One request; every client reads its answer as that of any provider."""
-    response = client.responses.create(
-        model="researcher",
-        input="Is the thin box worth it? Say what a return costs.",
-    )
+    question = "Is the thin box worth it? Say what a return costs."
+    response = client.responses.create(model="researcher", input=question)
+    if response.error:
+        print(f"failed: {response.error.message}")
     for item in response.output:
         if item.type == "web_search_call":
             print(f"{item.action.type}: {item.status}")

@@ -1,5 +1,6 @@
 """Conformance suites that others run against their own parts: one module for each seam.
 
-`antiphon.testing.sandbox` for places where code runs, `antiphon.testing.tool` for tools,
-`antiphon.testing.store` for stores. Not here: tests of antiphon itself.
+`provider` for any server of the protocol (`antiphon conformance` is this one), `store` and `files`
+for what a Provider keeps, `search` for search engines, `sandbox` for places where code runs, and
+`tool` for hosted tools. Not here: tests of antiphon itself.
 """

@@ -38,6 +38,11 @@ SAYS: dict[str, list[str]] = {
         "A return costs 6.50 euros ([shop.example](https://shop.example/costs)).",
         "- costs: https://shop.example/costs\n- packing: https://shop.example/packing\n",
     ],
+    "own_tool": [
+        'mcp_call acme__units {"value":26.2,"source":"mi","target":"km"} -> 42.2 km\n',
+        "A marathon is 42.2 km.\nacme:units_call completed\nAs I said: 42.2 km.\n",
+        "message function_call function_call_output message message\n",
+    ],
     "mcp_files": [
         'May it erase {"name":"teapots"}?',
         'read {"name":"teapots"} -> A teapot with a broken spout, of 1951.',
@@ -123,6 +128,24 @@ def test_an_example_runs_against_a_real_endpoint(name: str, more: list[str], say
         ran = run(name, "--model", "real", "--base-url", f"{url}/v1", *more)
     assert ran.returncode == 0, ran.stderr
     assert says in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "argv"),
+    [
+        ("data_analyst", ["--unprotected", "--model", "ollama:absent"]),
+        ("web_researcher", ["--model", "ollama:absent"]),
+        ("serve_ollama", ["--model", "absent", "--base-url", "http://127.0.0.1:9/v1"]),
+        ("embed_in_fastapi", ["--model", "absent", "--base-url", "http://127.0.0.1:9/v1"]),
+    ],
+)
+def test_an_example_says_that_its_model_cannot_be_asked(
+    name: str, argv: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+    ran = run(name, *argv)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "http://127.0.0.1:9 could not be asked" in ran.stdout
 
 
 def test_a_real_model_s_code_is_not_run_unprotected_unasked() -> None:

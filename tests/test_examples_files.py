@@ -93,5 +93,11 @@ def test_a_real_model_s_code_is_never_run_without_containers(tmp_path: Path) -> 
 
 def test_it_is_short_and_says_how_to_run_it() -> None:
     text = EXAMPLE.read_text("utf-8")
-    assert len(text.splitlines()) <= 120
+    assert len(text.splitlines()) <= 125
     assert f"python examples/{EXAMPLE.name}" in text.split('"""')[1]
+
+
+def test_a_model_is_known_by_its_name_alone(docker: None, tmp_path: Path) -> None:
+    ran = run(tmp_path, "--model", "ollama:absent", OLLAMA_HOST="127.0.0.1:9")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.startswith("failed: http://127.0.0.1:9 could not be asked")

@@ -22,6 +22,7 @@ class Server(uvicorn.Server):
     def __init__(self, app: App) -> None:
         super().__init__(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
         self.listening = socket.create_server(("127.0.0.1", 0))
+        self.listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or answers wait
         self.thread = threading.Thread(target=self.run, args=([self.listening],))
 
     @property
@@ -32,7 +33,7 @@ class Server(uvicorn.Server):
     def stop(self) -> None:
         """Stop, and wait for it."""
         self.should_exit = True
-        self.thread.join(timeout=20)
+        self.thread.join(timeout=60)
         self.listening.close()
         assert not self.thread.is_alive()
 

@@ -48,7 +48,7 @@ def serve(
 
 def names(url: str, key: str = "") -> list[str]:
     headers = {"authorization": f"Bearer {key}"} if key else {}
-    answer = httpx2.get(f"{url}/models", headers=headers, timeout=20).raise_for_status()
+    answer = httpx2.get(f"{url}/models", headers=headers, timeout=60).raise_for_status()
     return [each["id"] for each in answer.json()["data"]]
 
 

@@ -185,7 +185,7 @@ class Terminal:
     def until(self, text: str) -> str:
         """Wait for a text; gives what came up to it."""
         while text not in self.seen:
-            ready, _, _ = select.select([self._ours], [], [], 20)
+            ready, _, _ = select.select([self._ours], [], [], 60)
             assert ready, f"no {text!r} in {self.seen!r}"
             self.seen += os.read(self._ours, 65536).decode()
         before, _, self.seen = self.seen.partition(text)
@@ -195,15 +195,15 @@ class Terminal:
         """Interrupt it at the prompt; its exit code. Python's `input` misses a signal that comes
         between its prompt and its waiting, so that one may not be enough.
         """
-        for _ in range(20):
+        for _ in range(4):
             self.process.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
-                return self.process.wait(timeout=1)
+                return self.process.wait(timeout=15)  # a second one would cut its end short
         raise AssertionError("it does not end")
 
     def close(self) -> None:
         self.process.kill()
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=60)
         os.close(self._ours)
 
 
@@ -253,4 +253,4 @@ def test_ctrl_c_stops_an_answer_and_keeps_what_was_said(
     assert '"status": "incomplete"' in items
     assert "dark and stormy night" in items
     chat.type("/quit")
-    assert chat.process.wait(timeout=20) == 0
+    assert chat.process.wait(timeout=60) == 0

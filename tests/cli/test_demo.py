@@ -184,7 +184,7 @@ def test_code_is_shown_while_it_is_still_being_written(tmp_path: Path) -> None:
         assert b"for street in streets" not in seen
         assert b"interpreting" not in seen
         process.stdout.read()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=60) == 0
 
 
 @pytest.mark.parametrize("given", ["fast", "-1", "nan", "inf"])

@@ -43,6 +43,13 @@ def test_every_command_has_help_with_examples(antiphon: Run, command: str) -> No
     assert f"antiphon {command}" in ran.out.partition("examples:")[2]
 
 
+@pytest.mark.parametrize("family", ["files", "sandbox"])
+def test_a_command_that_has_commands_says_what_it_is_for(antiphon: Run, family: str) -> None:
+    brief = antiphon(family, "--help").out.splitlines()[2]
+    assert brief.endswith(".") and f"antiphon {family} " in antiphon(family, "--help").out
+    assert antiphon(family).code == 2
+
+
 def test_the_version_is_the_package_s(antiphon: Run) -> None:
     assert antiphon("--version").out.strip() == f"antiphon {__version__}"
 
@@ -111,7 +118,7 @@ def test_an_interrupted_demo_ends_quietly_with_130(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         process.stdout.read()
         assert process.stderr.read() == ""
-        assert process.wait(timeout=20) == 130
+        assert process.wait(timeout=60) == 130
 
 
 def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
@@ -128,7 +135,7 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == ""
-        assert process.wait(timeout=20) == 141
+        assert process.wait(timeout=60) == 141
 
 
 def test_a_terminal_without_unicode_gets_other_signs(tmp_path: Path) -> None:

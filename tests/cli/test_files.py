@@ -186,12 +186,14 @@ def test_a_bar_is_drawn_on_a_terminal(
     ("argv", "said"),
     [
         (["nowhere"], "expected a folder or a file, got nowhere"),
-        ([".", "--attribute", "path=x"], "path is what a file is known by"),
+        ([".", "--attribute", "path=x"], "path is the attribute by which"),
         ([".", "--attribute", "x"], "expected KEY=VALUE"),
         ([".", "--as", "a/b"], "--as: expected a name without /"),
         ([".", "--embedding-url", "http://x/v1"], "--embedding-model NAME, too"),
         ([".", "--embedding-model", "x"], "--embedding-url URL, too"),
         ([".", "--max-size", "0"], "megabytes above 0"),
+        ([".", "--max-size", "big"], "megabytes above 0, got 'big'"),
+        ([".", "--embedding-window", "x"], "--embedding-window: expected a whole number from 1"),
     ],
 )
 def test_what_is_asked_wrongly_is_said(index: Shop, argv: list[str], said: str) -> None:

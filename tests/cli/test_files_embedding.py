@@ -4,10 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
+from antiphon.provider import Provider
+
 from .kit import Run, Serving
+from .served import serve
 from .shelves import Shop, tree
+from .test_files_serve import clerk
 
 MEANINGS = {"ship": [1.0, 0.0], "boat": [1.0, 0.0], "tree": [0.0, 1.0], "oak": [0.0, 1.0]}
 
@@ -62,3 +67,20 @@ def test_an_index_with_vectors_finds_what_has_other_words(
     done = bare.run("files", "search", "ship", *bare.where)
     assert done.code == 1 and "configure that model" in done.err
     assert shop.added(docs)["added"] == ["docs/c.md"]
+
+
+def test_an_index_with_vectors_is_served_with_the_same_options(
+    antiphon: Run, serving: Serving, tmp_path: Path
+) -> None:
+    meanings = Meanings()
+    docs = tree(tmp_path / "docs", {"a.md": "a boat upright", "b.md": "an oak in spring"})
+    model = ["--embedding-model", "meanings", "--embedding-url", f"{serving(meanings)}/v1"]
+    where = ["--index", str(tmp_path / "docs.db"), *model, "--query-prefix", "query: "]
+    made = Shop(antiphon, tuple(where)).added(docs)["store"]
+    upstream = f"{serving(Provider(models=[clerk]))}/v1"
+    with serve("--upstream", upstream, *where, "--store", "memory://", cwd=tmp_path) as served:
+        body = {"query": "ship", "max_num_results": 1}
+        url = f"{served.url}/vector_stores/{made['id']}/search"
+        (found,) = httpx2.post(url, json=body, timeout=60).json()["data"]
+    assert found["filename"] == "a.md", "no word of it was asked for"
+    assert meanings.texts[-1] == "query: ship"

@@ -23,15 +23,15 @@ from .shelves import Shop, tree
 if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
     from cli.files_add import Adding, Report
     from cli.files_index import IndexShelf
-    from cli.files_parser import Where
     from cli.files_shelf import named
     from cli.files_tree import Choice, find
+    from cli.options import Where
 else:
     from antiphon.cli.files_add import Adding, Report
     from antiphon.cli.files_index import IndexShelf
-    from antiphon.cli.files_parser import Where
     from antiphon.cli.files_shelf import named
     from antiphon.cli.files_tree import Choice, find
+    from antiphon.cli.options import Where
 
 PATIENCE = 60
 SOON = 25

@@ -19,7 +19,7 @@ from .served import COMMAND
 pytestmark = pytest.mark.anyio
 
 sdk: Any = importlib.import_module("agents.mcp")
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 APP = '''
 from antiphon.tools import tool

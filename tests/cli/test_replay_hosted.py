@@ -66,6 +66,39 @@ def test_commands_that_are_refused_now_differ(changed: Changed) -> None:
     assert "max_tool_calls is reached" in ran.out
 
 
+OWN = """
+from antiphon.tools import hosted_tool
+
+@hosted_tool("acme:count", timeout=5)
+async def count(last: int):
+    "Count."
+    for n in range(last):
+        yield Progress(f"{n}")
+    if last > 2:
+        raise ToolFailed("too many")
+    yield last
+
+agent = Agent(name="one", tools=[count], model=ScriptedModel([
+    FunctionCall("acme__count", {"last": 2}),
+    FunctionCall("acme__count", {"last": 9}),
+    FunctionCall("acme__count", {"first": 1}),
+    Text("2"),
+], fragment=4))
+"""
+
+
+def test_a_tool_of_one_s_own_replays_and_runs_again_with_live_tools(changed: Changed) -> None:
+    ran = changed(OWN)
+    assert ran.code == 0, ran.out
+    assert types() == ["acme:count_call"] * 3 + ["message"]
+    told = [line["event"]["type"] for line in lines("run.jsonl") if "event" in line]
+    assert {"acme:count_call_arguments.delta", "acme:count_call.progress"} <= {*told}
+    assert changed(OWN, live=True).code == 0
+    ran = changed(OWN, ("yield last", "yield last + 1"), live=True)
+    assert ran.code == 1
+    assert "recorded" in ran.out
+
+
 MCP = """
 import sys
 from antiphon.tools import MCPServer

@@ -287,7 +287,7 @@ def at_terminal(*argv: str, typed: str, until: str) -> tuple[int, str]:
     seen, asked = "", False
     try:
         while True:
-            ready, _, _ = select.select([ours], [], [], 30)
+            ready, _, _ = select.select([ours], [], [], 60)
             assert ready, f"it said nothing more after {seen!r}"
             try:
                 data = os.read(ours, 65536)
@@ -299,7 +299,7 @@ def at_terminal(*argv: str, typed: str, until: str) -> tuple[int, str]:
                 os.write(ours, f"{typed}\n".encode())
             if not data:
                 break
-        return process.wait(timeout=30), seen
+        return process.wait(timeout=60), seen
     finally:
         process.kill()
         process.wait()
@@ -376,6 +376,6 @@ def interrupt() -> Callable[[list[str], str], int]:
                     break
             process.send_signal(2)
             assert "Traceback" not in process.stderr.read()
-            return process.wait(timeout=30)
+            return process.wait(timeout=60)
 
     return run

@@ -79,7 +79,7 @@ import os, pathlib, signal
 @tool
 async def die() -> str:
     "Dies, when it is written down that it runs."
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while "tool_call.in_progress" not in pathlib.Path("run.jsonl").read_text():
             await anyio.lowlevel.checkpoint()
     os.kill(os.getpid(), signal.SIGKILL)

@@ -2,10 +2,12 @@
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from .kit import Run
 NOWHERE = ("--engine", "tcp://127.0.0.1:9")
 
 ORPHANED = """
+import sys
 import anyio
 from antiphon.sandboxes import DockerSandboxes, build_image, Engine
 from antiphon.sandboxes.docker_flags import OWNER_LABEL
@@ -24,7 +27,7 @@ from antiphon.sandboxes.docker_owner import new_owner
 async def main():
     engine, image = Engine(), await build_image()
     made = await engine.call(lambda client: client.create_container(
-        image, labels={OWNER_LABEL: new_owner()}, name="antiphon-test-orphan"))
+        image, labels={OWNER_LABEL: new_owner()}, name=sys.argv[1]))
 
 anyio.run(main)
 """
@@ -96,16 +99,19 @@ def test_a_check_that_did_not_try_everything_is_a_failure(
 
 @pytest.mark.usefixtures("engine")
 def test_a_container_whose_provider_is_gone_is_listed_and_pruned(antiphon: Run) -> None:
-    subprocess.run([sys.executable, "-c", ORPHANED], check=True, timeout=60)
-    listed = json.loads(antiphon("sandbox", "ls", "--json").out)
-    found = {each["name"]: each["orphan"] for each in listed}
-    assert found["antiphon-test-orphan"] is True
-    ran = antiphon("sandbox", "ls")
-    (row,) = [line for line in ran.out.splitlines() if "antiphon-test-orphan" in line]
-    assert row.endswith("orphan")
+    name, listed, rows = "", list[dict[str, Any]](), list[str]()
+    for _ in range(10):  # whatever else begins on this engine meanwhile prunes it, too
+        name = f"antiphon-test-{secrets.token_hex(4)}"
+        subprocess.run([sys.executable, "-c", ORPHANED, name], check=True, timeout=60)
+        listed = json.loads(antiphon("sandbox", "ls", "--json").out)
+        rows = [line for line in antiphon("sandbox", "ls").out.splitlines() if name in line]
+        if rows:
+            break
+    assert {each["name"]: each["orphan"] for each in listed}[name] is True
+    assert [row.endswith("orphan") for row in rows] == [True]
     ran = antiphon("sandbox", "prune")
     assert ran.code == 0 and ran.out.startswith("removed ")
-    assert "antiphon-test-orphan" not in antiphon("sandbox", "ls").out
+    assert name not in antiphon("sandbox", "ls").out
 
 
 @pytest.mark.parametrize("action", ["build", "check", "ls", "prune"])

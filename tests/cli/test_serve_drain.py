@@ -46,7 +46,7 @@ def streaming(server: Process, model: str, **body: Any) -> Generator[tuple[str, 
     """A stream that has said something: its response's id, and its further lines."""
     given = {"model": model, "input": "x", "stream": True, **body}
     url = f"{server.url}/responses"
-    with httpx2.stream("POST", url, json=given, timeout=20) as answer:
+    with httpx2.stream("POST", url, json=given, timeout=60) as answer:
         lines = answer.iter_lines()
         first = next(line for line in lines if line.startswith("data: "))
         assert any("begun" in line for line in lines)
@@ -73,7 +73,7 @@ def errors(server: Process) -> str:
 def test_who_asks_meanwhile_is_told_that_it_is_not_ready_and_a_stream_ends() -> None:
     with serve("draining:app") as server:
         base = server.url.removesuffix("/v1")
-        with httpx2.Client(base_url=base, timeout=20) as kept:
+        with httpx2.Client(base_url=base, timeout=60) as kept:
             assert kept.get("/readyz").json() == {"status": "ok"}
             with streaming(server, "patient") as (_, lines):
                 stop(server)
@@ -83,7 +83,7 @@ def test_who_asks_meanwhile_is_told_that_it_is_not_ready_and_a_stream_ends() -> 
                 assert probe.headers["connection"] == "close"
                 go_on(server)
                 assert any("response.completed" in line for line in lines)
-        assert server.process.wait(timeout=20) == 0
+        assert server.process.wait(timeout=60) == 0
         assert errors(server) == ""
 
 
@@ -96,10 +96,10 @@ def test_a_stream_that_does_not_end_in_time_is_cut_and_kept_as_it_is() -> None:
             server.process.terminate()
             for _ in lines:
                 pass
-        assert server.process.wait(timeout=20) == 0
+        assert server.process.wait(timeout=60) == 0
         assert errors(server).strip().endswith("1 answers were cut after 0.2 seconds")
     with serve("draining:app") as server:
-        kept = httpx2.get(f"{server.url}/responses/{response_id}", timeout=20).json()
+        kept = httpx2.get(f"{server.url}/responses/{response_id}", timeout=60).json()
         assert kept["status"] == "cancelled"
         assert kept["output"][0]["content"][0]["text"] == "begun "
         assert kept["output"][0]["status"] == "incomplete"
@@ -108,16 +108,16 @@ def test_a_stream_that_does_not_end_in_time_is_cut_and_kept_as_it_is() -> None:
 def test_a_job_in_the_background_is_let_go_of_and_the_next_process_goes_on_with_it() -> None:
     body = {"model": "patient", "input": "x", "background": True}
     with serve("draining:app") as server:
-        made = httpx2.post(f"{server.url}/responses", json=body, timeout=20).json()
+        made = httpx2.post(f"{server.url}/responses", json=body, timeout=60).json()
         url = f"/responses/{made['id']}?stream=true"
-        with httpx2.stream("GET", f"{server.url}{url}", timeout=20) as answer:
+        with httpx2.stream("GET", f"{server.url}{url}", timeout=60) as answer:
             assert any("begun" in line for line in answer.iter_lines())
         server.process.terminate()
         go_on(server)  # so that its thread ends
-        assert server.process.wait(timeout=20) == 0
+        assert server.process.wait(timeout=60) == 0
     with serve("draining:app") as server:
         go_on(server)
-        with httpx2.stream("GET", f"{server.url}{url}", timeout=20) as answer:
+        with httpx2.stream("GET", f"{server.url}{url}", timeout=60) as answer:
             assert any("response.completed" in line for line in answer.iter_lines())
 
 
@@ -126,7 +126,7 @@ def test_a_second_signal_is_the_end() -> None:
         with pytest.raises(httpx2.TransportError), streaming(server, "endless") as (_, lines):
             stop(server)
             server.process.terminate()
-            assert server.process.wait(timeout=20) == -signal.SIGTERM
+            assert server.process.wait(timeout=60) == -signal.SIGTERM
             for _ in lines:
                 pass
 
@@ -138,16 +138,16 @@ def test_websockets_close_when_nothing_is_told_on_them() -> None:
         url = f"{server.url}/responses".replace("http:", "ws:")
         with client.connect(url) as idle, client.connect(url) as told:
             told.send('{"type": "response.create", "model": "patient", "input": "x"}')
-            while "begun" not in told.recv(timeout=20):
+            while "begun" not in told.recv(timeout=60):
                 pass
             server.process.terminate()
-            assert json.loads(idle.recv(timeout=20))["error"]["code"] == "server_shutdown"
+            assert json.loads(idle.recv(timeout=60))["error"]["code"] == "server_shutdown"
             with pytest.raises(closed) as end:
-                idle.recv(timeout=20)
+                idle.recv(timeout=60)
             assert end.value.rcvd.code == 1001
             go_on(server)
-            while "response.completed" not in told.recv(timeout=20):
+            while "response.completed" not in told.recv(timeout=60):
                 pass
-            assert json.loads(told.recv(timeout=20))["error"]["code"] == "server_shutdown"
-        assert server.process.wait(timeout=20) == 0
+            assert json.loads(told.recv(timeout=60))["error"]["code"] == "server_shutdown"
+        assert server.process.wait(timeout=60) == 0
         assert errors(server) == ""

@@ -18,7 +18,7 @@ else:
     from antiphon.cli.http import HEAD_BYTES, HEAD_LINES, TimedH11, protocol
     from antiphon.cli.server import Server
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 GET = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n"
 
 GO_ON = threading.Event()
