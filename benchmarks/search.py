@@ -5,7 +5,8 @@
     python benchmarks/search.py ingest --collection DIR [--embeddings URL --model NAME]
 
 `DIR` is a collection in BEIR layout (corpus.jsonl, queries.jsonl, qrels/*.tsv). `minilm.py` can
-play the embedding server; `search_peers.py` says who else takes part. Below: `search_speed`.
+play the embedding server; `search_peers.py` says who else takes part. Below: `search_speed`,
+`search_ingest`.
 """
 
 import argparse
@@ -14,20 +15,18 @@ import json
 import math
 import sys
 import tempfile
-import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from search_ingest import WINDOW, Files, ingest, read
 from search_peers import Bm25s, Lance, installed
-from search_speed import ME, Ours, load_of, measured, store_of
+from search_speed import ME, Ours, load_of, measured
 
 from antiphon.tools import search as kept
 
-WINDOW = 256
 DEEP = 30
 """Passages of a ranking, of which the first ten files count."""
 
@@ -43,6 +42,11 @@ class Collection:
             for line in path.read_text("utf-8").splitlines()[1:]:
                 query, document, grade = line.split("\t")
                 self.relevant.setdefault(query, {})[document] = int(grade)
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The documents as files."""
+        return {key: self.text(key) for key in self.documents}
 
     def text(self, key: str) -> str:
         each = self.documents[key]
@@ -85,41 +89,7 @@ def _gain(grades: list[int]) -> float:
     return sum(max(0, grade) / math.log2(at + 2) for at, grade in enumerate(grades))
 
 
-class _Held:
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    @property
-    async def chunks(self) -> AsyncGenerator[bytes]:
-        yield self._data
-
-
-class Corpus:
-    """The collection's documents as files."""
-
-    def __init__(self, collection: Collection) -> None:
-        self._collection = collection
-
-    @asynccontextmanager
-    async def open(self, file_id: str, *, principal: str) -> AsyncGenerator[Any]:
-        yield _Held(self._collection.text(file_id).encode())
-
-
 # --- quality ----------------------------------------------------------------------------------
-
-
-async def read(
-    library: kept.Library, name: str, model: str | None, collection: Collection
-) -> tuple[kept.VectorStore, float]:
-    """A store with all documents, and the seconds that it took to read them."""
-    await library.engine.create(store_of(name, model))
-    files = [kept.Attachment(key, f"{key}.md") for key in collection.documents]
-    began = time.perf_counter()
-    await library.engine.attach(name, files, principal=ME, at=int(time.time()))
-    library.wake()
-    store = await library.settled(name, principal=ME)
-    assert store.counts.completed == len(files), store.counts
-    return store, time.perf_counter() - began
 
 
 async def quality(collection: Collection, url: str | None, model: str) -> None:
@@ -127,10 +97,10 @@ async def quality(collection: Collection, url: str | None, model: str) -> None:
     embedder = kept.HttpEmbedder(model, base_url=url, window=WINDOW) if url else None
     with tempfile.TemporaryDirectory() as folder:
         library = kept.Library(Path(folder) / "search.db", embedder=embedder)
-        library.read_from(Corpus(collection))
+        library.read_from(Files(collection.texts))
         for name, pinned in {"words": None, "both": library.model}.items():
             if name == "words" or pinned:
-                await read(library, name, pinned, collection)
+                await read(library, name, pinned, collection.documents)
         print(f"{'':22} nDCG@10  recall@10   odd queries  even ones")
         await _rankings(collection, library)
         await _peers(collection, embedder, Path(folder))
@@ -249,67 +219,6 @@ async def _odd(collection: Collection, library: kept.Library) -> None:
     print(f"queries full of signs: {len(collection.queries)}, errors or empty answers: {errors}")
 
 
-# --- ingest -----------------------------------------------------------------------------------
-
-
-class Noting:
-    """An embedder that keeps what it was asked for.
-
-    Args:
-        embedder: What it asks; None for one that takes 5 ms a call and 5 ms a text, on no core.
-    """
-
-    passage_prefix = ""
-    window = WINDOW
-
-    def __init__(self, embedder: kept.HttpEmbedder | None) -> None:
-        self.asked: list[str] = []
-        self.model = "paced" if embedder is None else embedder.model
-        self._embedder = embedder
-        self._turn = asyncio.Lock()
-
-    async def passages(self, texts: Sequence[str]) -> Any:
-        """A row for each text."""
-        self.asked += texts
-        if self._embedder is not None:
-            return await self._embedder.passages(texts)
-        for at in range(0, len(texts), 64):
-            async with self._turn:
-                await asyncio.sleep(0.005 * (1 + len(texts[at : at + 64])))
-        return np.full((len(texts), 384), 384**-0.5, np.float32)
-
-    async def query(self, text: str) -> Any:
-        """The vector of a query."""
-        return (await self.passages([text]))[0]
-
-    async def aclose(self) -> None:
-        """Give back connections."""
-        if self._embedder is not None:
-            await self._embedder.aclose()
-
-
-async def ingest(collection: Collection, url: str | None, model: str) -> None:
-    """Files a second through the whole library; with vectors, beside the embedder's own rate."""
-    own = kept.HttpEmbedder(model, base_url=url, window=WINDOW) if url else None
-    for embedder in (None, Noting(own)):
-        with tempfile.TemporaryDirectory() as folder:
-            library = kept.Library(Path(folder) / "search.db", embedder=embedder)
-            library.read_from(Corpus(collection))
-            before = time.process_time()
-            store, took = await read(library, "s", library.model, collection)
-            spent = time.process_time() - before
-            number = store.counts.completed
-            print(f"{number} files in {took:.1f} s, {spent:.1f} of CPU here: {number / took:.0f}/s")
-            if embedder is not None:
-                texts, embedder.asked = embedder.asked, []
-                began = time.perf_counter()
-                await embedder.passages(texts)
-                alone = time.perf_counter() - began
-                print(f"the embedder alone: {len(texts)} texts in {alone:.1f} s,", end=" ")
-                print(f"{alone / took:.2f} of that")
-            await library.aclose()
-
-
 def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -327,9 +236,10 @@ def main() -> None:
             texts = (each["text"] for each in collection.documents.values())
             load = load_of(texts, list(collection.queries.values()), asked.chunks)
             measured(asked.who, make, load)
+    elif asked.what == "quality":
+        asyncio.run(quality(collection, asked.embeddings, asked.model))
     else:
-        how = quality if asked.what == "quality" else ingest
-        asyncio.run(how(collection, asked.embeddings, asked.model))
+        asyncio.run(ingest(collection.texts, asked.embeddings, asked.model))
     sys.stdout.flush()
 
 

@@ -10,7 +10,7 @@ import re
 import resource
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +22,8 @@ from antiphon.tools import search as kept
 ME = "local"
 WIDTH = 384
 PER_FILE = 50
+AT_ONCE = 16
+"""Files that are on their way in at the same time; ingest has up to 256."""
 PICKS = 100
 """Values of the attribute that filters ask for; each has as many files as any other."""
 
@@ -100,9 +102,14 @@ class Ours:
             for at in range(0, number, PER_FILE)
         ]
         await self._engine.attach("s", files, principal=ME, at=1)
-        for first in range(0, number, PER_FILE):
+        left = iter(range(0, number, PER_FILE))
+        await asyncio.gather(*(self._take(load, left) for _ in range(AT_ONCE)))
+
+    async def _take(self, load: Load, left: Iterator[int]) -> None:
+        for _ in left:
             job = await self._engine.claim("t", now=1, until=2)
             assert job is not None
+            first = int(job.attachment.file_id[1:])
             texts = load.texts[first : first + PER_FILE]
             chunks = [kept.Chunk(each, "", 0, len(each), None, (1, 9)) for each in texts]
             vectors = kept.Vectors(load.rows[first : first + PER_FILE], range(len(texts)))

@@ -5,7 +5,9 @@ import re
 import zipfile
 from io import BytesIO
 from itertools import pairwise
+from typing import Any
 
+import anyio
 import pytest
 
 from antiphon.tools import search as kept
@@ -147,3 +149,27 @@ async def test_a_reader_that_takes_too_much_is_ended_and_the_next_file_is_read(
     async with filled({"slow.html": SLOW, "good.md": "A keel."}, readers=readers) as library:
         assert re.search(words, (await fault_of(library, "slow.html")).message)
         assert len(await chunks_of(library, "good.md")) == 1
+
+
+async def test_a_small_text_that_takes_too_much_fails_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[Any] = []
+    start = anyio.open_process
+
+    async def counted(*given: Any, **options: Any) -> Any:
+        started.append(given)
+        return await start(*given, **options)
+
+    monkeypatch.setattr(anyio, "open_process", counted)
+    texts = {f"{at}.md": f"A keel {at}." for at in range(20)}
+    slow = SLOW[:250_000]
+    readers = kept.Readers(seconds=1.0)
+    async with filled(
+        {**texts, "slow.html": slow, "good.md": "A keel."}, readers=readers
+    ) as library:
+        message = (await fault_of(library, "slow.html")).message
+        assert re.search("more than 1 seconds|fall silent", message)
+        for name in (*texts, "good.md"):
+            assert len(await chunks_of(library, name)) == 1
+    assert len(started) <= 3, "expected a process to read many, and another in the place of one"

@@ -297,3 +297,81 @@ async def test_a_library_that_is_closed_gives_its_files_to_the_next_at_once(
         if life == 4:
             assert (await settled(library)).counts == kept.Counts(completed=2)
         await library.aclose()
+
+
+class Stuck(Files):
+    """One of its files does not come."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+        self.asked = anyio.Event()
+
+    @asynccontextmanager
+    async def open(self, file_id: str, *, principal: str) -> AsyncGenerator[Held | None]:
+        if file_id == self.name:
+            self.asked.set()
+            await anyio.sleep_forever()
+        async with super().open(file_id, principal=principal) as held:
+            yield held
+
+
+async def test_files_that_were_claimed_behind_one_that_does_not_come_are_given_to_others(
+    tmp_path: Path,
+) -> None:
+    stuck = Stuck("file-20")
+    one, two = (
+        kept.Library(tmp_path / "s.db", clock=lambda: float(START), workers=1, lease=0.3)
+        for _ in range(2)
+    )
+    await waiting(one, stuck, [f"Number {at}" for at in range(50)])
+    with anyio.fail_after(PATIENCE):
+        await stuck.asked.wait()
+        others = Files()
+        others.data = stuck.data
+        two.read_from(others)
+        two.wake()
+        while True:
+            store = await one.engine.store("vs_a", principal=OWNER)
+            assert store is not None
+            if store.counts == kept.Counts(completed=49, in_progress=1):
+                break
+            await anyio.lowlevel.checkpoint()
+    await one.aclose()
+    two.wake()
+    assert (await settled(two)).counts == kept.Counts(completed=50)
+    await two.aclose()
+
+
+async def test_files_over_which_a_process_died_are_claimed_one_by_one(tmp_path: Path) -> None:
+    stuck = Stuck("file-5")
+    library = kept.Library(tmp_path / "s.db", clock=lambda: float(START), workers=1)
+    library.read_from(stuck)
+    stuck.data = {f"file-{at}": b"A keel." for at in range(20)}
+    await library.engine.create(store_of())
+    given = [kept.Attachment(name, f"{name}.md") for name in stuck.data]
+    await library.engine.attach("vs_a", given, principal=OWNER, at=START)
+    for _ in given:  # by one that died
+        assert await library.engine.claim("t", now=START - 9, until=START - 1) is not None
+    library.wake()
+    with anyio.fail_after(PATIENCE):
+        await stuck.asked.wait()
+    job = await library.engine.claim("other", now=START, until=START + 9)
+    assert job is not None and (job.attachment.file_id, job.attempts) == ("file-6", 2)
+    await library.aclose()
+
+
+async def test_texts_of_long_and_short_files_fill_calls_and_a_slow_server_is_spared() -> None:
+    slow, source = Slow(), Counting()
+    library = kept.Library(embedder=slow, clock=lambda: float(START))
+    long = "\n\n".join(f"Number {at} of the long file. " + "word " * 30 for at in range(200))
+    await waiting(library, source, [long, *(f"Number {at}" for at in range(40))])
+    with anyio.fail_after(PATIENCE):
+        while source.ended < 41 or len(slow.calls) < 2:
+            await anyio.lowlevel.checkpoint()
+    assert len(slow.calls) == 2, "expected a server that has not answered yet to be spared"
+    slow.go.set()
+    assert (await settled(library)).counts == kept.Counts(completed=41)
+    sizes = [len(call) for call in slow.calls]
+    assert max(sizes) <= 64 and sizes.count(64) >= len(sizes) - 2, sizes
+    await library.aclose()

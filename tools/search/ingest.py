@@ -9,6 +9,8 @@ import logging
 import os
 import secrets
 import tempfile
+import time
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from contextvars import Context
@@ -25,7 +27,7 @@ from .embedding import Embedding
 from .engine import Engine, Job, Vectors
 from .reader.chunks import Chunk
 from .reader.document import Unreadable
-from .readers import Readers
+from .readers import Readers, small
 from .store import Attachment, Fault, FaultCode
 from .windows import windows
 
@@ -38,6 +40,11 @@ _ATTEMPTS: Final = 3
 _FILES_AHEAD: Final = 256
 _PASSAGES_AHEAD: Final = 4_000
 """What may have been read and is not kept yet, so that embedders are asked for much at once."""
+_CLAIMS: Final = 64
+_QUICK: Final = 0.5
+"""Files that may be claimed at once, and the seconds in which they have to be begun: with that many
+as long as they are read quickly, and with fewer where they are not, since others may be idle.
+"""
 _PAUSE: Final = 0.02
 """Seconds between two bits of what is given back, in which others write."""
 
@@ -131,9 +138,12 @@ class Ingest:
         self._lease = lease
         self._token = secrets.token_hex(8)
         self._running: list[asyncio.Task[None]] = []
-        self._jobs: set[asyncio.Task[None]] = set()
+        self._claimed: deque[Job] = deque()
+        self._claiming = anyio.Lock()
+        self._claims = 1
+        self._asked = 0.0
+        self._jobs: dict[asyncio.Task[None], Job] = {}
         self._passages = 0
-        self._writing = anyio.Lock()
         self._news = asyncio.Event()
         self.done: asyncio.Event = asyncio.Event()
 
@@ -142,13 +152,14 @@ class Ingest:
         self._news.set()
         if all(task.done() for task in self._running):  # none, or those of another event loop
             # Not in the context of the request that happens to be the first one.
-            work = [*(self._work() for _ in range(self._workers)), self._tidy()]
+            work = [*(self._work() for _ in range(self._workers)), self._hold(), self._tidy()]
             self._running = [asyncio.create_task(each, context=Context()) for each in work]
 
     async def aclose(self) -> None:
         """Let go: what was begun is read by the next process that looks."""
         running, self._running = self._running, []
         await _end(running)  # first: nobody begins anything more
+        await self._release()
         await _end([*self._jobs])
         if self._embedding is not None:
             await self._embedding.aclose()
@@ -179,44 +190,63 @@ class Ingest:
         """Read the next file that waits; False where none does. What then has to be done to it is
         done while the next one is read.
         """
-        job = await self._claim()
-        if job is None:
-            return False
+        async with self._claiming:
+            if not self._claimed:
+                await self._claim()
+            if not self._claimed:
+                return False
+            job = self._claimed.popleft()
         read = asyncio.Event()
         task = asyncio.create_task(self._whole(job, read))
-        self._jobs.add(task)
-        task.add_done_callback(self._jobs.discard)
+        self._jobs[task] = job
+        task.add_done_callback(self._jobs.pop)
         await read.wait()
+        while len(self._jobs) > _FILES_AHEAD or self._passages > _PASSAGES_AHEAD:
+            await self.done.wait()  # not for this one: embedders would run out of others' texts
         return True
 
-    async def _claim(self) -> Job | None:
-        """The next file, which is this process's for a while; None where none waits."""
-        now = self._clock()
-        asked = asyncio.ensure_future(
-            self._engine.claim(
-                f"{self._token}:{secrets.token_hex(4)}",
-                now=now,
-                until=now + self._lease,
-                sources=self._sources.names,
-                models=[] if self._model is None else [self._model],
-            )
-        )
+    async def _claim(self) -> None:
+        """The next files, which are this process's for a while; none where none waits."""
+        began, before = time.monotonic(), self._asked
+        self._claims = min(_CLAIMS, max(1, self._claims * 2)) if began - before < _QUICK else 1
+        self._asked = began
+        asked = [asyncio.ensure_future(self._claimed_one()) for _ in range(self._claims)]
+        given = asyncio.gather(*asked, return_exceptions=True)
         try:
-            return await asyncio.shield(asked)
-        except asyncio.CancelledError:  # the engine may have written it already: give it back
-            with suppress(Exception):  # what failed has nothing to be given back: this ends here
-                job = await asked
-                if job is not None:
-                    await self._engine.release(job)
-            raise
+            await asyncio.shield(given)
+        finally:  # the engine may have written it already: it is not lost
+            told = await given
+            self._claimed.extend(each for each in told if isinstance(each, Job))
+            if len(self._claimed) < self._claims:
+                self._claims = 0  # that was all
+            if any(each.attempts > 1 for each in self._claimed):
+                await self._release(but=1)  # if a process dies again, it is not over others, too
+                self._claims = 0
+        for each in told:
+            if isinstance(each, BaseException):
+                raise each
+
+    async def _claimed_one(self) -> Job | None:
+        now = self._clock()
+        return await self._engine.claim(
+            f"{self._token}:{secrets.token_hex(4)}",
+            now=now,
+            until=now + self._lease,
+            sources=self._sources.names,
+            models=[] if self._model is None else [self._model],
+        )
+
+    async def _release(self, but: int = 0) -> None:
+        """Give back what was claimed and is not begun, but for so many."""
+        while len(self._claimed) > but:
+            job = self._claimed.pop()
+            with suppress(Exception):  # then it waits out its lease
+                await self._engine.release(job)
 
     async def _whole(self, job: Job, read: asyncio.Event) -> None:
-        """All that is done to one file; `read` is set when the next one may be read."""
+        """All that is done to one file; `read` is set when it is read."""
         try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._hold, job, group.cancel_scope)
-                await self._ingest(job, read)
-                group.cancel_scope.cancel()
+            await self._ingest(job, read)
         except asyncio.CancelledError:
             with anyio.CancelScope(shield=True):
                 await self._engine.release(job)
@@ -228,12 +258,24 @@ class Ingest:
             done, self.done = self.done, asyncio.Event()
             done.set()
 
-    async def _hold(self, job: Job, scope: anyio.CancelScope) -> None:
-        """Keep the claim while the file is read; stop reading where nobody wants it any more."""
+    async def _hold(self) -> None:
+        """Keep the claims while files are read; stop reading where nobody wants one any more. What
+        is not begun after so long is given back.
+        """
         while True:
             await anyio.sleep(self._lease / 3)
-            if not await self._engine.renew(job, until=self._clock() + self._lease):
-                scope.cancel()
+            try:
+                await self._release()
+                begun = list(self._jobs.items())
+                until = self._clock() + self._lease
+                kept = await asyncio.gather(
+                    *(self._engine.renew(job, until=until) for _, job in begun)
+                )
+                for (task, _), mine in zip(begun, kept, strict=True):
+                    if not mine:
+                        task.cancel()
+            except Exception:
+                log.exception("claims could not be renewed; trying again")
 
     async def _ingest(self, job: Job, read: asyncio.Event) -> None:
         if job.attempts > _ATTEMPTS:
@@ -251,11 +293,9 @@ class Ingest:
                 return
             self._passages += len(chunks)
             try:
-                if len(self._jobs) <= _FILES_AHEAD and self._passages <= _PASSAGES_AHEAD:
-                    read.set()
+                read.set()
                 vectors = await self._embedded(job, chunks)
-                async with self._writing:  # no more threads than can do something
-                    await self._engine.finish(job, chunks, vectors)
+                await self._engine.finish(job, chunks, vectors)
             finally:
                 self._passages -= len(chunks)
         except Unreadable as error:
@@ -276,14 +316,23 @@ class Ingest:
     async def _read(self, job: Job) -> list[Chunk] | None:
         """The file's passages; None where it is gone. Its reader gets a copy, at its own pace."""
         asked = job.attachment
+        data = b""
         async with self._sources.open(asked, principal=job.principal) as content:
             if content is None:
                 return None
+            chunks = aiter(content.chunks)
+            async for each in chunks:
+                data += each
+                if not small(asked.filename, len(data)):
+                    break
+            else:
+                return await self._readers.read(data, name=asked.filename, chunking=asked.chunking)
             descriptor, named = tempfile.mkstemp(prefix="antiphon-read-")
             try:
                 with os.fdopen(descriptor, "wb") as copy:
-                    async for data in content.chunks:
-                        await to_thread.run_sync(copy.write, data)
+                    await to_thread.run_sync(copy.write, data)
+                    async for each in chunks:
+                        await to_thread.run_sync(copy.write, each)
                 return await self._readers.read(
                     Path(named), name=asked.filename, chunking=asked.chunking
                 )

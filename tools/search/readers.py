@@ -1,7 +1,8 @@
 """Readers: processes that read files within limits of memory and time.
 
 A process is started when it is first needed and serves one file at a time; one that is late is
-killed with all that it started, and the file failed. Above: `ingest`. Below: `reader/`.
+killed with all that it started, and the file failed. Small texts have processes of their own, which
+read one after the other (see `reader.serve`). Above: `ingest`. Below: `reader/`.
 """
 
 import json
@@ -10,7 +11,7 @@ import signal
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 import anyio
@@ -18,9 +19,11 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from .reader.chunks import Chunk
-from .reader.document import Unreadable
+from .reader.document import BINARY, Unreadable
 from .store import Chunking
 
+_SMALL: Final = 256 * 1024
+"""Bytes of a text that may be read in the process of the one before it."""
 _LONGEST: Final = 64 * 1024 * 1024  # bytes of one line that a reader says
 _PROGRAM: Final = (
     "import sys; sys.path.insert(0, sys.argv[1]); from reader.serve import main;"
@@ -36,9 +39,9 @@ class _Reader:
         assert process.stdout is not None
         self.said = BufferedByteReceiveStream(process.stdout)
 
-    async def ask(self, asked: dict[str, Any]) -> list[Chunk]:
+    async def ask(self, asked: dict[str, Any], data: bytes = b"") -> list[Chunk]:
         assert self.process.stdin is not None
-        await self.process.stdin.send(json.dumps(asked).encode() + b"\n")
+        await self.process.stdin.send(json.dumps(asked).encode() + b"\n" + data)
         chunks: list[Chunk] = []
         while True:
             line = await self.said.receive_until(b"\n", _LONGEST)
@@ -47,9 +50,9 @@ class _Reader:
             told = json.loads(line)
             if "error" in told:
                 raise Unreadable(told["error"], told["code"])
+            chunks += (_chunk(each) for each in told["chunks"])
             if "end" in told:
                 return chunks
-            chunks += (_chunk(each) for each in told["chunks"])
 
     async def kill(self) -> None:
         with anyio.CancelScope(shield=True):
@@ -80,6 +83,11 @@ def _clean(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
+def small(name: str, size: int) -> bool:
+    """Whether a file is a text that is read in no time, by code that no text can break."""
+    return size <= _SMALL and PurePath(name).suffix.lower().lstrip(".") not in BINARY
+
+
 class Readers:
     """Reads files, several at a time.
 
@@ -91,26 +99,32 @@ class Readers:
     def __init__(self, *, memory: int = 512 * 1024**2, seconds: float = 60.0) -> None:
         self._memory = memory
         self._seconds = seconds
-        self._idle: list[_Reader] = []
+        self._idle: dict[bool, list[_Reader]] = {True: [], False: []}
 
-    async def read(self, path: Path, *, name: str, chunking: Chunking) -> list[Chunk]:
+    async def read(self, content: Path | bytes, *, name: str, chunking: Chunking) -> list[Chunk]:
         """The passages of a file.
+
+        Args:
+            content: Where it is; or all of it, where it is `small`.
+            name: What it is called.
+            chunking: How it is cut.
 
         Raises:
             Unreadable: It cannot be read, or not within the limits.
         """
-        asked = {
-            "path": str(path),
+        asked: dict[str, Any] = {
             "name": name,
             "most": chunking.most,
             "overlap": chunking.overlap,
             "memory": self._memory,
             "seconds": max(1, int(self._seconds)),
         }
+        here = isinstance(content, bytes)
+        asked |= {"size": len(content)} if here else {"path": str(content)}
         try:
             with anyio.fail_after(self._seconds):
-                async with self._reader() as reader:
-                    return await reader.ask(asked)
+                async with self._reader(self._idle[here]) as reader:
+                    return await reader.ask(asked, content if here else b"")
         except TimeoutError:
             raise Unreadable(
                 f"reading the file took more than {self._seconds:g} seconds: split it"
@@ -128,18 +142,18 @@ class Readers:
             ) from error
 
     @asynccontextmanager
-    async def _reader(self) -> AsyncGenerator[_Reader]:
+    async def _reader(self, idle: list[_Reader]) -> AsyncGenerator[_Reader]:
         """A reader of one's own; one that broke off in the middle is not used again."""
-        reader = self._idle.pop() if self._idle else await self._start()
+        reader = idle.pop() if idle else await self._start()
         try:
             yield reader
         except Unreadable:
-            self._idle.append(reader)
+            idle.append(reader)
             raise
         except BaseException:
             await reader.kill()
             raise
-        self._idle.append(reader)
+        idle.append(reader)
 
     async def _start(self) -> _Reader:
         command = [sys.executable, "-I", "-c", _PROGRAM, str(Path(__file__).parent)]
@@ -150,5 +164,6 @@ class Readers:
 
     async def aclose(self) -> None:
         """End every process."""
-        while self._idle:
-            await self._idle.pop().kill()
+        for idle in self._idle.values():
+            while idle:
+                await idle.pop().kill()

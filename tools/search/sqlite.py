@@ -1,7 +1,7 @@
 """`SqliteEngine`: vector stores in one SQLite file, with full text by FTS5 and vectors by numpy.
 
-Above: `library`. Below: `sqlite_*` (tables), `vectors` (memory). Every method runs in a worker
-thread; readers do not wait for the writer (WAL), and several processes may share the file.
+Above: `library`. Below: `sqlite_*` (tables), `vectors` (memory). Every method runs in a thread;
+readers do not wait for the writer (WAL), and several processes may share the file.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +16,7 @@ from .engine import Candidate, Candidates, Job, Passage, Query, Vectors
 from .reader.chunks import Chunk
 from .sqlite_base import Base
 from .sqlite_find import WordSearch, files
+from .sqlite_writer import Writer
 from .store import (
     Attachment,
     Attributes,
@@ -54,8 +55,10 @@ class SqliteEngine:
 
     def __init__(self, path: Path, *, memory: int = 2 * 1024**3, large: int = 5_000) -> None:
         self._base = Base(path)
+        self._writer = Writer(self._base)
         self._memory = Memory(memory)
         self._words = WordSearch(large)
+        self._more = False  # the last claim found something: there may be more to be had
         self._closed = False
 
     async def _read(
@@ -74,11 +77,7 @@ class SqliteEngine:
         *args: P.args,
         **named: P.kwargs,
     ) -> R:
-        def run() -> R:
-            with self._base.write(durable=durable) as rows:
-                return how(rows, *args, **named)
-
-        return await to_thread.run_sync(run)
+        return await self._writer.write(lambda rows: how(rows, *args, **named), durable=durable)
 
     # --- stores ---
 
@@ -255,9 +254,11 @@ class SqliteEngine:
     ) -> Job | None:
         """The oldest that waits."""
         wanted = sqlite_queue.wanted(now, until, sources, models)
-        if not await self._read(sqlite_queue.waiting, wanted):
+        if not self._more and not await self._read(sqlite_queue.waiting, wanted):
             return None  # nobody waits for the write lock in vain
-        return await self._write(False, sqlite_queue.claim, token, wanted, until=until)
+        job = await self._write(False, sqlite_queue.claim, token, wanted, until=until)
+        self._more = job is not None
+        return job
 
     async def renew(self, job: Job, *, until: float) -> bool:
         """Hold on to a claim."""
@@ -384,4 +385,5 @@ class SqliteEngine:
         """Close the database."""
         if not self._closed:
             self._closed = True
+            await to_thread.run_sync(self._writer.close)
             await to_thread.run_sync(self._base.close)

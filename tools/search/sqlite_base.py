@@ -17,6 +17,14 @@ from antiphon.errors import ConfigurationError
 _VERSION: Final = 3
 _PATIENCE: Final = 60.0  # seconds that another process may hold the write lock
 _FREE: Final = 20  # the share of its pages that a file may have free
+_PAGES: Final = 4_000
+"""Pages of the log after which what was written goes to its place: a page that was written often
+goes there once, and the disk is waited for less often.
+"""
+_SEGMENTS: Final = 16
+"""Pieces of an index of words that are merged at once, the most that FTS5 takes: the more, the less
+often a word is written again.
+"""
 ORDINAL_BITS: Final = 20
 """Of a chunk's key: these are its place in its file, those above the file's."""
 MOST_CHUNKS: Final = 1 << ORDINAL_BITS
@@ -118,11 +126,13 @@ _SINCE_1: Final = (
 )
 
 
-def words_of(store: int) -> tuple[str, str]:
-    """What makes a store's index of words, and its vocabulary."""
+def words_of(store: int) -> tuple[str, ...]:
+    """What makes a store's vocabulary, and before it its index of words."""
+    name = f"words_{store}"
     return (
-        f"CREATE VIRTUAL TABLE words_{store} USING fts5(text, content='', tokenize='{TOKENS}')",
-        f"CREATE VIRTUAL TABLE terms_{store} USING fts5vocab(words_{store}, instance)",
+        f"CREATE VIRTUAL TABLE {name} USING fts5(text, content='', tokenize='{TOKENS}')",
+        f"INSERT INTO {name} ({name}, rank) VALUES ('automerge', {_SEGMENTS})",
+        f"CREATE VIRTUAL TABLE terms_{store} USING fts5vocab({name}, instance)",
     )
 
 
@@ -164,6 +174,7 @@ class Base:
         )
         connection.execute("PRAGMA cache_size = -65536")  # KiB
         connection.execute("PRAGMA mmap_size = 1073741824")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES}")
         return connection
 
     def _prepare(self) -> None:
@@ -180,7 +191,7 @@ class Base:
                 rows.execute(statement)
             if version == 1:
                 for (store,) in rows.execute("SELECT seq FROM stores").fetchall():
-                    rows.execute(words_of(store)[1])
+                    rows.execute(words_of(store)[-1])
             if version < _VERSION:
                 rows.execute(f"PRAGMA user_version = {_VERSION}")
         if version > _VERSION:

@@ -10,11 +10,13 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .document import Document
+from .document import Document, fenced
 
 _FENCE = re.compile(r"^(```|~~~).*?^\1[^\n]*$", re.MULTILINE | re.DOTALL)
 _BLANK = re.compile(r"\n[ \t\r]*\n+")
-_SOFT = re.compile(r"(?<=[.!?;])\s+|\n|(?<=[\u3002\uff01\uff1f])")
+_SOFT = re.compile(
+    r"[.!?;\n\u3002\uff01\uff1f](?:(?<=\n)|(?<=[\u3002\uff01\uff1f])\n?|\s+)"
+)  # begins with a character: looked for twice as fast as what lies between two
 _SPACE = re.compile(r"\s+")
 
 
@@ -100,7 +102,7 @@ def _units(document: Document, most: int) -> Iterator[_Unit]:
     opening = {offset for offset, _, _ in document.headings}
     pages = set(document.pages)
     cuts = {0, len(text), *opening, *pages}
-    fences = [match.span() for match in _FENCE.finditer(text)]
+    fences = [match.span() for match in _FENCE.finditer(text)] if fenced(text) else []
     cuts.update(edge for span in fences for edge in span)
     starts = [start for start, _ in fences]
     for match in _BLANK.finditer(text):
@@ -119,7 +121,7 @@ def _parts(text: str, start: int, end: int, most: int) -> Iterator[tuple[int, in
     if _tokens(text, start, end) * 4 <= most:
         yield start, end
         return
-    edges = [start, *(match.end() for match in _SOFT.finditer(text, start, end)), end]
+    edges = [start, *(match.end() for match in _SOFT.finditer(text, max(0, start - 1), end)), end]
     for low, high in itertools.pairwise(edges):
         if low < high:
             yield from _pieces(text, low, high, most)
@@ -139,6 +141,8 @@ def _pieces(text: str, start: int, end: int, most: int) -> Iterator[tuple[int, i
 
 
 def _tokens(text: str, start: int, end: int) -> int:
+    if text.isascii():  # which costs nothing to ask
+        return (end - start + 3) // 4
     part = text[start:end]
     size = len(part) if part.isascii() else len(part.encode("utf-8", "replace"))
     return (size + 3) // 4

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 MAX_TEXT = 32_000_000
 """Characters of text that one file may have."""
+BINARY = frozenset({"docx", "pptx", "xlsx", "pdf"})
+"""Endings of files that are no text; readers of text are plain Python, those of these are not."""
 
 
 class Unreadable(Exception):
@@ -76,3 +78,8 @@ class Writer:
     def document(self) -> Document:
         """What was written."""
         return Document("".join(self._parts), self._pages, self._headings)
+
+
+def fenced(text: str) -> bool:
+    """Whether there may be blocks of code between fences: far faster than looking for them."""
+    return "```" in text or "~~~" in text

@@ -6,7 +6,7 @@ Above: `serve`. Below: one file a family of formats.
 from collections.abc import Callable
 from pathlib import PurePath
 
-from .document import Document, Unreadable
+from .document import BINARY, Document, Unreadable
 from .markup import html
 from .office import docx, pptx, xlsx
 from .pdf import pdf
@@ -38,7 +38,6 @@ _HOW: dict[str, Callable[[bytes], Document]] = {
     "pdf": pdf,
 }
 _OTHER = {b"%PDF-": "a PDF", b"PK\x03\x04": "a zip archive", b"\xd0\xcf\x11\xe0": "an Office file"}
-_BINARY = frozenset({docx, pptx, xlsx, pdf})
 
 
 def extract(name: str, data: bytes) -> Document:
@@ -55,7 +54,7 @@ def extract(name: str, data: bytes) -> Document:
         raise Unreadable("the file is empty: expected at least one byte")
     suffix = PurePath(name).suffix.lower().lstrip(".")
     how = _HOW.get(suffix, plain)
-    if how not in _BINARY:
+    if suffix not in BINARY:
         got = next((what for magic, what in _OTHER.items() if data.startswith(magic)), None)
         if got:
             raise Unreadable(f"expected text in a file named .{suffix}, got {got}: rename it")

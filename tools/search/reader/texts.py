@@ -6,7 +6,7 @@ Above: `extract`. Below: `document`.
 import json
 import re
 
-from .document import MAX_TEXT, Document, Unreadable
+from .document import MAX_TEXT, Document, Unreadable, fenced
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _MARKDOWN = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
@@ -46,13 +46,16 @@ def plain(data: bytes) -> Document:
 def markdown(data: bytes) -> Document:
     """Markdown, with its headings outside of code blocks."""
     document = plain(data)
-    shown = document.text
-    hidden = re.sub(
-        r"^(```|~~~).*?^\1[^\n]*$",
-        lambda found: " " * len(found[0]),
-        shown,
-        flags=re.MULTILINE | re.DOTALL,
-    )
+    hidden = document.text
+    if fenced(hidden):
+        hidden = re.sub(
+            r"^(```|~~~).*?^\1[^\n]*$",
+            lambda found: " " * len(found[0]),
+            hidden,
+            flags=re.MULTILINE | re.DOTALL,
+        )
+    if "#" not in hidden:
+        return document
     document.headings = [
         (found.start(), len(found[1]), found[2].strip()[:200])
         for found in _MARKDOWN.finditer(hidden)
