@@ -12,6 +12,7 @@ import asyncio
 from typing import Any, Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 HEAD_SECONDS: Final = 10.0
 """How long a request's head may take, from a connection's beginning or the head's first byte."""
@@ -32,18 +33,27 @@ TOO_LARGE: Final = (
 )
 
 
+class Serving(ServerState):
+    """What a server's connections share, those too that are accepted in the moment of its end.
+
+    Attributes:
+        draining: Whether every answer is to be its connection's last.
+    """
+
+    draining: bool = False
+
+
 class Timed:
     """Closes a connection that brings no request in time; a base of uvicorn's protocols.
 
     Attributes:
         head_seconds: How long a head may take.
-        draining: Whether every answer is to be its connection's last.
     """
 
     head_seconds: float = HEAD_SECONDS
-    draining: bool = False
 
     # what uvicorn's protocols have
+    server_state: ServerState
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
     cycle: Any
@@ -52,9 +62,8 @@ class Timed:
     _begun = False
 
     def drain(self) -> None:
-        """Let the answer that is under way, or else the next one, be the connection's last."""
-        self.draining = True
-        if self.busy:
+        """Let the answer that is under way be the connection's last, if the server is ending."""
+        if self.busy and isinstance(self.server_state, Serving) and self.server_state.draining:
             self.cycle.keep_alive = False
 
     @property
@@ -107,8 +116,7 @@ class TimedH11(Timed, H11Protocol):
         super().data_received(data)
         if self.busy:
             self.came()
-            if self.draining:
-                self.drain()
+            self.drain()
 
     def handle_websocket_upgrade(self, event: Any) -> None:
         """The connection becomes a WebSocket: it is somebody else's now."""

@@ -62,8 +62,7 @@ class TimedHttpTools(Timed, HttpToolsProtocol):
         self._silent = 0
         self.came()
         super().on_headers_complete()
-        if self.draining and self.busy:
-            self.drain()
+        self.drain()
 
     def on_body(self, body: bytes) -> None:
         """More of the body."""

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import uvicorn
 
-from .http import HEAD_BYTES, IDLE_SECONDS, Timed, protocol
+from .http import HEAD_BYTES, IDLE_SECONDS, Serving, Timed, protocol
 
 MESSAGE_BYTES: Final = 64 * 1024 * 1024
 """Bytes that a WebSocket message may have, as a request's body may."""
@@ -57,6 +57,7 @@ class Server(uvicorn.Server):
                 **options,
             )
         )
+        self.server_state: Serving = Serving()
         self._drain = drain
         self._leaving = leaving
 
@@ -78,6 +79,7 @@ class Server(uvicorn.Server):
             listening.close()
         if self._leaving is not None:
             self._leaving()
+        self.server_state.draining = True
         for connection in list(self.server_state.connections):
             if isinstance(connection, Timed):
                 connection.drain()

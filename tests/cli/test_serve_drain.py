@@ -1,17 +1,26 @@
 """`antiphon serve` ends in good order: real processes, real signals."""
 
+import asyncio
 import json
 import signal
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import anyio
 import httpx2
 import pytest
 
 from .served import Process, gone, serve
+
+if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
+    from cli.http import TimedH11
+    from cli.server import Server
+else:
+    from antiphon.cli.http import TimedH11
+    from antiphon.cli.server import Server
 
 APP = """
 import sys
@@ -151,3 +160,29 @@ def test_websockets_close_when_nothing_is_told_on_them() -> None:
             assert json.loads(told.recv(timeout=60))["error"]["code"] == "server_shutdown"
         assert server.process.wait(timeout=60) == 0
         assert errors(server) == ""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("protocol", [None, TimedH11])
+async def test_a_connection_that_was_taken_in_the_moment_of_the_end_gets_one_answer(
+    protocol: type[TimedH11] | None,
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    server = Server(app, drain=60.0, leaving=None, lifespan="off")
+    server.config.load()
+    server.servers = []
+    server.lifespan = server.config.lifespan_class(server.config)
+    made: Any = protocol or server.config.http_protocol_class
+    await server.shutdown()
+    late = await asyncio.get_running_loop().create_server(
+        lambda: made(config=server.config, server_state=server.server_state, app_state={}),
+        "127.0.0.1",
+    )
+    async with late, await anyio.connect_tcp(*late.sockets[0].getsockname()) as stream:
+        await stream.send(b"GET / HTTP/1.1\r\nhost: here\r\n\r\n")
+        with anyio.fail_after(10):
+            said = b"".join([some async for some in stream])
+    assert said.startswith(b"HTTP/1.1 204 ")
