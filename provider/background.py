@@ -131,12 +131,18 @@ class Background:
         told.add(first)
         setting = Setting(clock=self._desk.clock, before=Before(told, 1))
         making = self._making(record, opened.events, setting, [first])
-        await self._desk.store.start(record, owner=making.owner, until=self._until())
+        # Known before it is in the store: were that slow, it would be taken for one left behind.
+        self._makings[record.response.id] = making
         try:
-            await opened.use()
+            await self._desk.store.start(record, owner=making.owner, until=self._until())
+            try:
+                await opened.use()
+            except BaseException:
+                with anyio.CancelScope(shield=True):
+                    await self._desk.store.delete(opened.response.id, principal=opened.principal)
+                raise
         except BaseException:
-            with anyio.CancelScope(shield=True):
-                await self._desk.store.delete(opened.response.id, principal=opened.principal)
+            del self._makings[record.response.id]
             raise
         return making
 

@@ -6,9 +6,12 @@ hand: as long as a step gives an event at once it is taken; when a step has to w
 taken is flushed first, and only then the waiting begins. Nothing is ever delayed.
 """
 
+import asyncio
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any, Generic, TypeVar
 
+import anyio
 import anyio.lowlevel
 
 T = TypeVar("T")
@@ -17,7 +20,7 @@ BREATH = 256
 """Events after which other tasks get a turn, even if the generator never waits."""
 
 
-class _Rest(Generic[T]):
+class Rest(Generic[T]):
     """The rest of a step that has begun to wait: awaiting it goes on exactly there.
 
     Attributes:
@@ -63,7 +66,7 @@ class _Told(Generic[T]):
             waiting = self._step.throw(self._error)
         except StopIteration as said:
             return said.value
-        return (yield from _Rest[T](self._step, waiting).__await__())
+        return (yield from Rest[T](self._step, waiting).__await__())
 
 
 async def feed(
@@ -78,7 +81,10 @@ async def feed(
         take: Called at once with each value; never waits. It is called even while a
             cancellation passes through, so that a source's last words are heard.
         flush: Called when the source has to wait, and at the end: what was taken may go out.
+            Whatever the source waits for may cut it off (a time limit of its own), so it must
+            lose nothing then; it is called again.
     """
+    before = _times_cancelled()
     taken = 0
     interrupted = False  # perhaps these are the last words: nothing may come between them
     while True:
@@ -100,16 +106,52 @@ async def feed(
             break
         try:
             await flush()
+        except asyncio.CancelledError as error:
+            try:
+                meant = await _meant_for_it(_Told[T](step, error), take, before)
+            except StopAsyncIteration:
+                break
+            if meant:
+                await _last_words(anext(source), source, take)
+                raise
+            continue
         except BaseException as error:
             await _last_words(_Told[T](step, error), source, take)
             raise
-        rest = _Rest[T](step, waiting)
+        rest = Rest[T](step, waiting)
         try:
             take(await rest)
         except StopAsyncIteration:
             break
         interrupted = rest.interrupted
     await flush()
+
+
+async def _meant_for_it(told: Awaitable[T], take: Callable[[T], None], before: int) -> bool:
+    """Whether a cancellation that came while something was flushed was meant for all of this. It
+    may be the source's own: a time limit of what it waits for. Then it goes on with its next word.
+
+    Raises:
+        StopAsyncIteration: That was the source's end.
+    """
+    try:
+        take(await told)
+    except asyncio.CancelledError:
+        raise
+    except BaseException:
+        if _cancelled(before):
+            return True
+        raise
+    return _cancelled(before)
+
+
+def _times_cancelled() -> int:
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
+
+
+def _cancelled(before: int) -> bool:
+    return _times_cancelled() > before or anyio.current_effective_deadline() == -math.inf
 
 
 async def _last_words(

@@ -12,6 +12,7 @@ import anyio
 import anyio.lowlevel
 from starlette.types import Message, Receive, Send
 
+from .sending import Sending
 from .sse import KEEP_ALIVE
 
 KEEP_ALIVE_SECONDS = 15.0
@@ -35,20 +36,27 @@ class Line:
         self, receive: Receive, send: Send, *, streaming: bool, quiet: float = KEEP_ALIVE_SECONDS
     ) -> None:
         self._receive = receive
-        self._send = send
+        self._sending = Sending(send)
         self._streaming = streaming
         self._quiet = quiet
         self._started = False
-        self._ended = False
         self._left = anyio.CancelScope()
         self._last = time.monotonic()
-        self._lock = anyio.Lock(fast_acquire=True)
 
     async def answer(self, work: Callable[[Write], Awaitable[None]]) -> None:
         """Do the work of the answer while the line is watched; `work` is given `write`.
 
         When the client leaves, the work is cancelled and this returns.
         """
+        try:
+            failure = await self._answered(work)
+        finally:
+            self._sending.abandon()
+        if failure is not None:
+            raise failure
+
+    async def _answered(self, work: Callable[[Write], Awaitable[None]]) -> Exception | None:
+        """What the work raised, so that it comes out bare and not in a group."""
         failure: Exception | None = None
         with self._left:
             async with anyio.create_task_group() as tasks:
@@ -57,40 +65,33 @@ class Line:
                     await work(self.write)
                     await self._end()
                 except Exception as error:
-                    failure = error  # raised outside, so that it comes out bare and not in a group
+                    failure = error
                 tasks.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+        return failure
 
     async def write(self, data: bytes) -> None:
         """Send bytes; the head goes first."""
-        async with self._lock:
-            if self._ended:
-                return  # a sign of life that waited while the last bytes went out
-            if not self._started:
-                await self._start()
-            self._last = time.monotonic()
-            await self._put({"type": "http.response.body", "body": data, "more_body": True})
+        head = [] if self._started else [self._head()]
+        self._started = True
+        self._last = time.monotonic()
+        await self._put(*head, {"type": "http.response.body", "body": data, "more_body": True})
 
     async def _end(self) -> None:
-        async with self._lock:
-            self._ended = True
-            await self._put({"type": "http.response.body", "body": b"", "more_body": False})
+        await self._put({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _put(self, message: Message) -> None:
+    async def _put(self, *messages: Message) -> None:
         try:
-            await self._send(message)
+            await self._sending.put(*messages)
         except OSError:  # how some servers say that the client has left
             self._left.cancel()
             await anyio.lowlevel.checkpoint()
 
-    async def _start(self) -> None:
-        self._started = True
+    def _head(self) -> Message:
         kind = b"text/event-stream; charset=utf-8" if self._streaming else b"application/json"
         headers = [(b"content-type", kind), (b"cache-control", b"no-store")]
         if self._streaming:
             headers.append((b"x-accel-buffering", b"no"))
-        await self._put({"type": "http.response.start", "status": 200, "headers": headers})
+        return {"type": "http.response.start", "status": 200, "headers": headers}
 
     async def _watch(self) -> None:
         """Keep the line alive, until the client leaves."""
@@ -100,14 +101,11 @@ class Line:
                 if message["type"] == "http.disconnect":
                     self._left.cancel()
                     return
-            silent = time.monotonic() - self._last
-            if self._lock.locked():  # bytes wait already: a sign of life would wait behind them
-                if silent >= STALLED_SECONDS:
+            now = time.monotonic()
+            if self._sending.busy:  # bytes wait already: a sign of life would wait behind them
+                if now - self._sending.since >= STALLED_SECONDS:
                     self._left.cancel()
                     return
-            elif silent >= self._quiet:
-                with anyio.move_on_after(STALLED_SECONDS) as timer:
+            elif now - self._last >= self._quiet:
+                with anyio.move_on_after(0):  # it goes on by itself where it has to wait
                     await self.write(KEEP_ALIVE if self._streaming else b" ")
-                if timer.cancelled_caught:
-                    self._left.cancel()
-                    return

@@ -154,7 +154,7 @@ class Making:
             await self._some.wait()
             await anyio.sleep(TOGETHER * 2**failures)
             if self._end is not None:
-                return  # the rest goes with the end
+                return
             try:
                 await self._put()
                 failures = 0
@@ -167,6 +167,8 @@ class Making:
     async def _put(self) -> None:
         with anyio.CancelScope(shield=True):  # half a write is none, and nobody would know which
             async with self._lock:
+                if self._end is not None:
+                    return  # what is left is written in one step with the end
                 events, items = list(self._pending), list(self._items)
                 response = self._response
                 self._some = anyio.Event()

@@ -9,6 +9,7 @@ Above: `compact`. Not here: the summary.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Final, cast
 
 from antiphon.items import (
@@ -16,7 +17,6 @@ from antiphon.items import (
     AgentCall,
     ApprovalRequest,
     ApprovalResponse,
-    CodeInterpreterCall,
     Ids,
     InputText,
     Item,
@@ -25,7 +25,10 @@ from antiphon.items import (
     McpCall,
     Message,
     Reasoning,
+    ShellCall,
+    ShellCallOutput,
 )
+from antiphon.tools import container_of
 
 _PEOPLE: Final = frozenset({"user", "system", "developer"})
 _TRANSFER: Final = "transfer_to_"
@@ -76,13 +79,17 @@ def _is_handoff(item: Item) -> bool:
 
 
 def _containers(items: Sequence[Item]) -> Iterator[Item]:
-    """The last call in each container."""
-    last = {
-        item.container_id: item
-        for item in items
-        if isinstance(item, CodeInterpreterCall) and item.container_id
-    }
-    yield from last.values()
+    """The last call in each container, with its output where that is an item of its own."""
+    last = {named: at for at, item in enumerate(items) if (named := container_of(item))}
+    for at in last.values():
+        call = items[at]
+        yield call
+        if isinstance(call, ShellCall):
+            yield from islice((each for each in items[at:] if _ends(each, call)), 1)
+
+
+def _ends(item: Item, call: ShellCall) -> bool:
+    return isinstance(item, ShellCallOutput) and item.call_id == call.call_id
 
 
 def _open(items: Sequence[Item]) -> list[Item]:

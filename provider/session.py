@@ -30,6 +30,7 @@ from .desk import Desk
 from .envelope import Envelope
 from .problem import Problem
 from .rate import Throttle
+from .sending import Sending
 from .turn import Turn
 
 WAITING: Final = 32
@@ -83,7 +84,7 @@ class Session:
         terms: Terms,
     ) -> None:
         self._receive = receive
-        self._send = send
+        self._sending = Sending(send)
         self._memory = Continuation(desk.store)
         self._desk = replace(desk, store=self._memory.store)
         self._principal = principal
@@ -92,7 +93,6 @@ class Session:
         self._waiting: deque[bytes | RequestError] = deque()
         self._waiting_bytes = 0
         self._news = anyio.Event()
-        self._sending_since: float | None = None
         self._left = anyio.CancelScope()
         self._life = anyio.CancelScope()
         self._end = (_too_old(terms.seconds), _GOING_AWAY)
@@ -109,17 +109,20 @@ class Session:
     async def run(self) -> None:
         """Answer everything that comes, until the client leaves or its time is over."""
         self._life.deadline = anyio.current_time() + self._terms.seconds
-        with self._left:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._listen)
-                with self._life:
-                    while not self._leaving:
-                        heard = await self._next()
-                        self._answering = True
-                        await self._answer(heard)
-                        self._answering = False
-                await self._close()
-                tasks.cancel_scope.cancel()
+        try:
+            with self._left:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._listen)
+                    with self._life:
+                        while not self._leaving:
+                            heard = await self._next()
+                            self._answering = True
+                            await self._answer(heard)
+                            self._answering = False
+                    await self._close()
+                    tasks.cancel_scope.cancel()
+        finally:
+            self._sending.abandon()
 
     # --- what comes in
 
@@ -132,8 +135,8 @@ class Session:
                     break
                 self._take(message)
             await anyio.lowlevel.checkpoint()  # a flood lets others have their turn
-            since = self._sending_since
-            if since is not None and time.monotonic() - since >= self._terms.stalled:
+            waited = time.monotonic() - self._sending.since
+            if self._sending.busy and waited >= self._terms.stalled:
                 break
         self._left.cancel()
 
@@ -221,18 +224,15 @@ class Session:
             self._memory.evict(envelope.previous)
 
     async def _write(self, events: Sequence[bytes]) -> None:
-        for event in events:
-            await self._put({"type": "websocket.send", "text": event.decode()})
+        await self._put(*({"type": "websocket.send", "text": event.decode()} for event in events))
 
-    async def _put(self, message: Message) -> None:
-        """Send a message when the client is ready for it: until then its run does not go on."""
-        self._sending_since = time.monotonic()
+    async def _put(self, *messages: Message) -> None:
+        """Send messages as the client takes them: until then its run does not go on."""
         try:
-            await self._send(message)
+            await self._sending.put(*messages)
         except (OSError, RuntimeError):  # how servers say that the line is gone, or is closing
             self._left.cancel()
             await anyio.lowlevel.checkpoint()
-        self._sending_since = None
 
     async def _close(self) -> None:
         """Say why, and end the connection."""

@@ -41,6 +41,7 @@ from antiphon.items import (
     McpCall,
     Response,
     ResponseEvent,
+    ShellCallOutput,
     ToolCall,
     Usage,
     WebSearchCall,
@@ -307,6 +308,8 @@ def _tool(item: Item) -> tuple[str, str] | None:
     """The name and kind of the tool that an item is a call of; None if it is no such thing."""
     if isinstance(item, _NAMED):
         return item.name, "function"
+    if isinstance(item, ShellCallOutput):  # it is added when the commands begin to run
+        return "shell", "extension"
     if isinstance(item, _HOSTED):
         kind = "datastore" if isinstance(item, FileSearchCall) else "extension"
         return item.type.removesuffix("_call"), kind

@@ -95,12 +95,12 @@ CHAT_IMAGE = "messages.0.content.0.image_url"
 FATES: list[Row] = [
     honoured(
         "model",
-        "who answers; 404 for an unknown name (an upstream's own word on it fails the response)",
+        "who answers; 404 for an unknown name (one that an upstream lacks fails the response)",
         f"{HERE}::test_model",
     ),
     honoured(
         "input",
-        "a text, or items of any type; 20,000 with their parts (`max_items`)",
+        "a text, or items of any type; at most 20,000, their parts counted (`max_items`)",
         f"{HERE}::test_input",
     ),
     honoured(
@@ -201,7 +201,7 @@ FATES: list[Row] = [
     left_out("shell"),
     honoured(
         "tools: custom, local_shell, apply_patch, computer, computer_use_preview",
-        "the client's own calls, as items of these types; texts are held to their grammars",
+        "calls for the client to run, as items of these types; grammars are checked",
         "test_client_tools.py::test_a_client_gets_its_call_and_gives_its_output_back",
     ),
     honoured(
@@ -296,13 +296,13 @@ FATES: list[Row] = [
     ),
     honoured(
         "background",
-        "the response goes on whatever becomes of the client; followed, resumed and cancelled",
+        "the response continues without its client; it can be followed, resumed and cancelled",
         "test_background.py::test_a_response_goes_on_without_its_client",
     ),
     refused(
         "background: true with store: false",
         {"background": True, "store": False},
-        "a job is kept",
+        "a background response has to be stored",
         param="background",
     ),
     honoured(

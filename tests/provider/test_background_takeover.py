@@ -143,3 +143,45 @@ async def test_a_job_that_was_claimed_while_its_provider_closed_is_let_go_of_at_
             await anyio.wait_all_tasks_blocked()
             late.answer.set()
     assert place.sql("select until from antiphon_jobs") == [(0.0,)]
+
+
+class Slow(SqlStore):
+    """Answers that it has a job when that has been found to be nobody's twice."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.found = 0
+        self.twice = anyio.Event()
+        self.claimed: list[str] = []
+
+    async def start(self, record: Record, *, owner: str, until: float) -> None:
+        await super().start(record, owner=owner, until=until)
+        with anyio.fail_after(PATIENCE):
+            await self.twice.wait()
+
+    async def stale(self, at: float, *, limit: int = 100) -> list[str]:
+        found = await super().stale(at, limit=limit)
+        self.found += len(found)
+        if self.found >= 2:
+            self.twice.set()
+        return found
+
+    async def claim(self, response_id: str, *, owner: str, until: float) -> Record | None:
+        self.claimed.append(response_id)
+        return await super().claim(response_id, owner=owner, until=until)
+
+
+async def test_a_job_that_begins_slowly_is_not_taken_over_by_the_process_that_begins_it(
+    tmp_path: Path,
+) -> None:
+    place = Place(tmp_path)
+    place.go.set()
+    slow = Slow(f"sqlite+aiosqlite:///{place.path}")
+    one = place.provider(store=slow, lease_seconds=0.05)
+    async with inside(one) as client:
+        begun = await client.post("/v1/responses", json={**BODY, "background": True})
+        taken = list(slow.claimed)
+        with anyio.fail_after(PATIENCE):
+            await client.get(f"/v1/responses/{begun.json()['id']}?stream=true")
+    await one.aclose()
+    assert (begun.status_code, taken) == (200, [])

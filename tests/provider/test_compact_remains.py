@@ -109,6 +109,35 @@ async def test_the_last_call_in_each_container_stays_so_that_its_state_is_found(
     assert [item["code"] for item in await kept(HI, *calls)] == ["two", "three"]
 
 
+def shell(container: str | None, command: str) -> list[dict[str, Any]]:
+    """A call of the shell and its output; None: on the client's machine."""
+    place = {"type": "container_reference", "container_id": container}
+    line = {"stdout": command, "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}
+    return [
+        {
+            "type": "shell_call",
+            "id": f"sh_{command}",
+            "call_id": "call_1",
+            "status": "completed",
+            "action": {"commands": [command]},
+            "environment": {"type": "local"} if container is None else place,
+        },
+        {
+            "type": "shell_call_output",
+            "id": f"sho_{command}",
+            "call_id": "call_1",
+            "status": "completed",
+            "output": [line],
+        },
+    ]
+
+
+async def test_the_shell_counts_and_its_output_stays_with_it() -> None:
+    calls = [*shell("a", "one"), code("a", "two"), *shell("b", "three"), *shell("b", "four")]
+    found = await kept(HI, *calls, *shell(None, "five"), HI)
+    assert [item["id"] for item in found] == ["ci_two", "sh_four", "sho_four"]
+
+
 async def test_the_last_handoff_stays_so_that_its_target_goes_on() -> None:
     failed = transfer("nobody", error={"type": "x", "content": []})
     foreign = transfer("elsewhere", server_label="theirs")

@@ -48,6 +48,11 @@ async def test_it_calls_a_tool_that_is_named_and_tells_what_came_of_it() -> None
     assert result.output_text == "The tools say: rain in San Francisco"
 
 
+async def test_it_calls_a_tool_by_its_whole_name() -> None:
+    result = await agent("How warm is it in Lisbon now? Use get_weather.")
+    assert result.output_text == "The tools say: rain in Lisbon"
+
+
 async def test_it_calls_once_for_each_place() -> None:
     result = await agent("What's the weather like in Paris and Tokyo?")
     assert result.output_text == "The tools say: rain in Paris; rain in Tokyo"

@@ -1,5 +1,8 @@
 """The line to one client: kept alive, never spoken on after its end, noticed when it is cut."""
 
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -10,9 +13,11 @@ from .serving import PATIENCE
 
 if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
     from provider import line as line_file
+    from provider.feed import feed
     from provider.line import Line, Write
 else:
     from antiphon.provider import line as line_file
+    from antiphon.provider.feed import feed
     from antiphon.provider.line import Line, Write
 
 pytestmark = pytest.mark.anyio
@@ -175,3 +180,45 @@ async def test_a_client_that_takes_nothing_any_more_has_left(
     with anyio.fail_after(PATIENCE):
         await line.answer(work)
     assert ended == ["cancelled"]
+
+
+@pytest.mark.parametrize("clock", [anyio.fail_after, asyncio.timeout])
+async def test_a_time_limit_inside_a_run_cuts_off_no_write(clock: Any) -> None:
+    """The run waits for a slow client while the clock of a tool goes on, in the same task."""
+    client = Client()
+    line = Line(client.receive, client.send, streaming=True)
+    told: list[bytes] = []
+
+    async def run() -> AsyncGenerator[bytes, None]:
+        yield b"a"
+        client.gate = anyio.Event()
+        try:
+            async with as_async(clock(0.01)):
+                await anyio.sleep_forever()
+        except TimeoutError:
+            client.gate.set()
+            yield b"late"
+        yield b"b"
+
+    async def work(write: Write) -> None:
+        async def flush() -> None:
+            taken, told[:] = b"".join(told), []
+            if taken:
+                await write(taken)
+
+        await feed(run(), told.append, flush)
+
+    with anyio.fail_after(PATIENCE):
+        await line.answer(work)
+    assert b"".join(client.bodies) == b"alateb"
+    assert client.got[-1]["more_body"] is False
+
+
+@asynccontextmanager
+async def as_async(clock: Any) -> AsyncGenerator[None]:
+    if hasattr(clock, "__aenter__"):
+        async with clock:
+            yield
+    else:
+        with clock:
+            yield

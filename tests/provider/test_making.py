@@ -1,5 +1,6 @@
 """Jobs whose process goes: what has ended stays so, and what was claimed is not forgotten."""
 
+import json
 import time
 from collections.abc import AsyncGenerator
 from contextlib import nullcontext
@@ -30,6 +31,24 @@ pytestmark = pytest.mark.anyio
 QUEUED = Response(id="resp_1", model="held", status="queued", background=True)
 
 
+UNTIL = time.time() + 60
+
+
+async def begun(store: MemoryStore, events: AsyncGenerator[Event, None]) -> Making:
+    """A job in the hands of this process, which has not begun to drive it."""
+    record = Record("local", QUEUED, [], View().data)
+    await store.start(record, owner="me", until=UNTIL)
+    return Making(
+        store,
+        record,
+        events,
+        owner="me",
+        until=lambda: UNTIL,
+        stopped=lambda: iter(()),
+        told=[],
+    )
+
+
 async def test_a_job_that_has_ended_stays_so_though_its_process_goes_at_that_moment() -> None:
     closing, never = anyio.Event(), anyio.Event()
 
@@ -40,18 +59,8 @@ async def test_a_job_that_has_ended_stays_so_though_its_process_goes_at_that_mom
         closing.set()
         await never.wait()  # a sandbox, say, takes its time to be handed back
 
-    store, until = MemoryStore(), time.time() + 60
-    record = Record("local", QUEUED, [], View().data)
-    await store.start(record, owner="me", until=until)
-    mine = Making(
-        store,
-        record,
-        run(),
-        owner="me",
-        until=lambda: until,
-        stopped=lambda: iter(()),
-        told=[],
-    )
+    store = MemoryStore()
+    mine = await begun(store, run())
     with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(lambda: mine.run(nullcontext(), every=60))
@@ -61,7 +70,41 @@ async def test_a_job_that_has_ended_stays_so_though_its_process_goes_at_that_mom
     told = await store.told("resp_1", principal="local")
     assert kept is not None and kept.response.status == "completed"
     assert told is not None and told.over and len(told.events) == 2
-    assert await store.stale(until + 60) == []  # nobody goes on with it
+    assert await store.stale(UNTIL + 60) == []  # nobody goes on with it
+
+
+class Written(MemoryStore):
+    """Notes the types of events that are written before the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    async def write(self, *given: Any, **options: Any) -> Any:
+        self.seen += [json.loads(data)["type"] for _, data in options["events"]]
+        return await super().write(*given, **options)
+
+
+async def test_the_last_event_is_written_with_the_end_and_never_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else followers would have heard of an end, and a process that dies here would go on."""
+    monkeypatch.setattr(making, "TOGETHER", 0)
+    for steps in range(20):  # wherever the writer is when the end comes
+
+        async def run(steps: int = steps) -> AsyncGenerator[Event, None]:
+            yield InProgress(response=QUEUED, sequence_number=0)
+            for _ in range(steps):
+                await anyio.lowlevel.checkpoint()
+            ended = QUEUED.model_copy(update={"status": "completed"})
+            yield Completed(response=ended, sequence_number=1)
+
+        store = Written()
+        with anyio.fail_after(PATIENCE):
+            await (await begun(store, run())).run(nullcontext(), every=60)
+        told = await store.told("resp_1", principal="local")
+        assert told is not None and told.over and len(told.events) == 2
+        assert "response.completed" not in store.seen, steps
 
 
 async def test_a_run_that_ends_far_ahead_of_its_store_is_kept_whole(

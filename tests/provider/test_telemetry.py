@@ -24,7 +24,8 @@ from antiphon.models import (
     model,
 )
 from antiphon.provider import Provider
-from antiphon.tools import tool
+from antiphon.sandboxes import LocalSandboxes
+from antiphon.tools import Shell, tool
 
 from .serving import BUILT_IN, PATIENCE, Exchange, exchange
 from .spans import Spans, spans as spans
@@ -99,6 +100,20 @@ async def test_a_model_s_response_is_a_chat_with_its_calls_beneath(
     assert not chat.failed
     assert not call.failed
     assert call.began is not None
+
+
+async def test_what_a_shell_runs_here_is_a_call_and_what_the_client_runs_is_none(
+    spans: Spans,
+) -> None:
+    run = FunctionCall("shell", {"commands": ["echo secret-answer"]})
+    app = Provider(models=[script([run], SAYS)], tools=[Shell(LocalSandboxes())])
+    await ask(app, tools=[{"type": "shell"}])
+    await app.aclose()
+    assert spans.tree() == {"chat m": {"execute_tool shell": {}}}
+    spans.all.clear()
+    here = Provider(models=[script([run], SAYS)])
+    await ask(here, tools=[{"type": "shell", "environment": {"type": "local"}}])
+    assert spans.tree() == {"chat m": {}}
 
 
 async def test_a_sub_agent_s_run_is_beneath_its_caller_s_with_its_own_calls(spans: Spans) -> None:
