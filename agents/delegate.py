@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import to_json
 
 from antiphon.items import (
+    ITEMS,
     AgentCall,
     CreateResponse,
     Event,
@@ -176,18 +177,19 @@ class AgentRun(BaseCall):
 
     def item(self, status: str) -> AgentCall:
         """The receipt so far."""
-        return AgentCall(
+        call = AgentCall(
             id=self.slot.item_id,
             status=status,
             agent=self._agent,
             name=self.called,
             input=self._input,
-            output=self._output,
             usage=self._usage,
             error=self.error,
             awaiting=self._awaiting,
             continues=self._continues,
         )
+        call.output = self._output  # not by the constructor, which would look at each again
+        return call
 
     @property
     def waits(self) -> bool:
@@ -234,8 +236,9 @@ class AgentRun(BaseCall):
             for event in self.fail(reason):
                 yield event
             return
-        history, given = context_of(self._policy, scope.items, self._input or "")
-        request = CreateResponse(model=self._agent, input=[*given, *self._tail], store=False)
+        history, given = reading_of(self._policy, scope.items, self._input or "")
+        request = CreateResponse(model=self._agent, store=False)
+        request.input = [*given, *self._tail]  # not by the constructor, as above
         inner = replace(scope, path=(*scope.path, self._agent))
         setting = Setting.inside(inner, history=history, words=self._words, fold=self.fold)
         events = self._serve(request, setting)
@@ -280,7 +283,7 @@ class AgentRun(BaseCall):
         return self.fail(f"it ended early: {(details and details.reason) or response.status}")
 
 
-def context_of(
+def reading_of(
     policy: ContextPolicy, items: Sequence[Item], given: str
 ) -> tuple[Sequence[Item], list[Item]]:
     """What a sub-agent reads: of what its caller has read, and of its own."""
@@ -288,7 +291,7 @@ def context_of(
         return (), [Message(role="user", content=given)]
     if policy == "parent":
         return list(items), [Message(role="user", content=given)]
-    return (), list(policy(items, given))
+    return (), ITEMS.validate_python(list(policy(items, given)))  # of which nobody has seen any
 
 
 def position_of(item: Item, items: Sequence[Item]) -> int:

@@ -13,7 +13,7 @@ from typing import Final, cast
 import anyio
 
 from antiphon.errors import ScriptError, whence
-from antiphon.items import Event, Fold, ItemDone
+from antiphon.items import Event, Fold, ItemAdded, ItemDone
 
 from .delegate import AgentRun
 from .merge import Merge
@@ -23,6 +23,8 @@ from .stopping import stopping
 
 log: logging.Logger = logging.getLogger("antiphon.agents")
 
+
+_OPENS: Final[dict[type[Event], int]] = {ItemAdded: 1, ItemDone: -1}
 
 AT_ONCE: Final = 128
 """Calls of one turn that run at the same time; the others wait their turn."""
@@ -64,12 +66,11 @@ def _groups(calls: Sequence[Pending]) -> Iterator[list[Pending]]:
 async def _one(pending: Pending) -> AsyncGenerator[Event, None]:
     """One call. A tool that raises is a bug of the tool, and its item says that it failed."""
     running = cast("AsyncGenerator[Event, None]", pending.call.run())
-    index = pending.slot.output_index
-    over = False
+    still = 1  # items that are open: its own, and those that it adds
     try:
         async with aclosing(running):
             async for event in running:
-                over = over or (type(event) is ItemDone and event.output_index == index)
+                still += _OPENS.get(type(event), 0)
                 yield event
     except ScriptError:
         raise
@@ -77,7 +78,7 @@ async def _one(pending: Pending) -> AsyncGenerator[Event, None]:
         if isinstance(error, anyio.get_cancelled_exc_class()) and stopping():
             raise
         log.error("%s broke while it ran: %s", pending.name, whence(error))
-        if over:
+        if not still:
             return  # it has told how it ended, and that never changes
         for event in pending.call.refuse(f"{pending.name} broke: {type(error).__name__}"):
             yield event

@@ -50,6 +50,7 @@ from .delegate import AgentRun, Serve
 from .journal import Entry, Journal
 from .merge import Merge
 from .resuming import hoisted
+from .stopping import stopping
 from .telling import Telling, told_of
 
 log: logging.Logger = logging.getLogger("antiphon.agents")
@@ -260,6 +261,9 @@ class Flow:
                 self._error = None
             if clock.cancelled_caught:
                 self._spent = self._scope.account.timed()
+        except anyio.get_cancelled_exc_class():
+            if stopping():
+                raise
         except (Exception, SystemExit) as error:
             self._error = _innermost(error)
         finally:

@@ -76,14 +76,14 @@ class Merge(Generic[T]):
         """
         self._writers = len(works)
         scopes = [anyio.CancelScope() for _ in works]
-        failed: list[Exception] = []
+        failed: list[BaseException] = []
 
         async def do(work: Work, scope: anyio.CancelScope) -> None:
             try:
                 if not scope.cancel_called:  # else it is not even begun
                     with scope:
                         await work()
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:  # that of a scope ends there
                 failed.append(error)
                 _cancel(scopes)
             finally:

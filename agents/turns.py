@@ -14,12 +14,12 @@ from antiphon.items import (
     AgentEvent,
     Event,
     Failed,
+    Fault,
     Handoff,
     Incomplete,
     Item,
     Lowered,
     SpentBudget,
-    Usage,
 )
 from antiphon.models import Model, ModelRequest
 from antiphon.tools import Account, Asked, Listing, Scope
@@ -178,8 +178,7 @@ class Turns:
                     if not self._shorten(error.code, error.message, first):
                         raise
                     continue
-                fault = turn.ending and turn.ending.response.error
-                self._charge(turn.used)
+                fault = self._charged(turn)
                 if fault is None or not self._shorten(fault.code, fault.message, first):
                     break
             end = self._ending(turn)
@@ -279,8 +278,7 @@ class Turns:
     def _request(self) -> ModelRequest:
         """What the model is asked now."""
         asked = self.scope.request
-        left = asked.max_output_tokens
-        left = None if left is None else left - self.spoken
+        left = asked.max_output_tokens and asked.max_output_tokens - self.spoken
         allowed = self.scope.account.tokens_left() if self.scope.account.limited else None
         if allowed is not None:
             left = max(1, allowed if left is None else min(left, allowed))
@@ -295,11 +293,13 @@ class Turns:
             memo=self.memo,
         )
 
-    def _charge(self, used: Usage) -> None:
-        """Write down what a sampling used, also one that failed."""
+    def _charged(self, turn: Sampling) -> Fault | None:
+        """Write down what a sampling used; its fault, if it failed."""
+        used = turn.used
         self.telling.usage = self.telling.usage + used
         self.spoken += used.output_tokens
         self.scope.account.charge(self.model.name, used)
+        return turn.ending and turn.ending.response.error
 
     def _ending(self, turn: Sampling) -> Iterator[Event] | None:
         """How the response ends if the model broke or was cut; None if the turn is whole."""

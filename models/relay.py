@@ -14,19 +14,33 @@ from antiphon.errors import ModelError
 from antiphon.items import (
     ITEM,
     KINDS,
+    ArgumentsDone,
     BaseEvent,
     Event,
+    FunctionCall,
     Ids,
     Item,
     ItemAdded,
     ItemDone,
     Json,
+    Part,
+    PartAdded,
+    PartDone,
+    PartEvent,
+    ReasoningDone,
+    RefusalDone,
+    SummaryDone,
+    SummaryEvent,
+    SummaryPartAdded,
+    SummaryPartDone,
+    TextDone,
+    Within,
     parse_event,
 )
 
 from .envelope import ENDINGS, ending
 from .refused import fault
-from .whole import tell_whole
+from .whole import tell_end, tell_whole
 
 _ENDS: Final = {f"response.{status}": status for status in ENDINGS}
 _MEANINGLESS: Final = frozenset({"response.created", "response.queued", "response.in_progress"})
@@ -37,12 +51,15 @@ _CANONICAL: Final = {
     "response.reasoning_part.done": "response.content_part.done",
 }
 """Names that servers give to events of the standard, and the standard's own."""
+_SAID: Final = frozenset({TextDone, RefusalDone, ReasoningDone, SummaryDone})
+_PARTS: Final = frozenset({PartAdded, PartDone, SummaryPartAdded, SummaryPartDone})
+_HEARD: Final = _SAID | _PARTS | {ArgumentsDone}
 
 
 class Told:
     """An item that the server has begun to tell."""
 
-    __slots__ = ("call_id", "done", "id", "index", "kind", "type")
+    __slots__ = ("call_id", "done", "id", "index", "kind", "parts", "type", "written")
 
     def __init__(self, item: Item, index: int) -> None:
         self.index: int = index
@@ -51,6 +68,44 @@ class Told:
         self.kind: type[Item] = type(item)
         self.type: str | None = item.type
         self.done: bool = False
+        self.written: bool = False  # its arguments are said to be whole
+        self.parts: dict[tuple[str, int], bool] = {}  # that are open: whether all was said of each
+
+    def hear(self, event: Event) -> None:
+        """One of `_HEARD`, inside this item."""
+        if isinstance(event, ArgumentsDone):
+            self.written = True
+        elif isinstance(event, PartEvent):
+            self._hear("content", event.content_index, event)
+        elif isinstance(event, SummaryEvent):
+            self._hear("summary", event.summary_index, event)
+
+    def _hear(self, where: str, place: int, event: Event) -> None:
+        if isinstance(event, PartAdded | SummaryPartAdded):
+            self.parts[where, place] = False
+        elif isinstance(event, PartDone | SummaryPartDone):
+            self.parts.pop((where, place), None)
+        elif (where, place) in self.parts:
+            self.parts[where, place] = True
+
+    def end(self, item: Item) -> list[Event]:
+        """What some servers leave out at an item's end: the ends of what is open in it."""
+        events: list[Event] = []
+        item_id = self.id or ""
+        for (where, place), said in self.parts.items():
+            parts: Sequence[Part] = getattr(item, where, None) or ()
+            if place < len(parts) and not isinstance(parts, str):
+                events += tell_end(parts[place], item_id, self.index, place, said=said)
+        if isinstance(item, FunctionCall) and not self.written:
+            events.append(
+                ArgumentsDone(
+                    item_id=item_id,
+                    output_index=self.index,
+                    arguments=item.arguments,
+                    name=item.name,
+                )
+            )
+        return events
 
     def is_named(self, item: Item) -> bool:
         """Whether this is that item by what both are called."""
@@ -112,7 +167,11 @@ class Relay:
         if isinstance(event, ItemAdded):
             return self._added(event)
         if isinstance(event, ItemDone):
-            self._finished(event)
+            return (*self._finished(event), event)
+        if type(event) in _HEARD:
+            told = self._at(cast("Within", event).output_index)
+            if told is not None:
+                told.hear(event)
         return (event,)
 
     def answer(self, data: bytes) -> Sequence[Event]:
@@ -161,12 +220,16 @@ class Relay:
         self._told.append(told)
         self._next = max(self._next, told.index + 1)
 
-    def _finished(self, event: ItemDone) -> None:
-        for told in reversed(self._told):
-            if told.index == event.output_index:
-                told.done = True
-                told.id = told.id or event.item.id
-                return
+    def _finished(self, event: ItemDone) -> list[Event]:
+        told = self._at(event.output_index)
+        if told is None or told.done:
+            return []
+        told.done = True
+        told.id = told.id or event.item.id
+        return told.end(event.item)
+
+    def _at(self, index: int) -> Told | None:
+        return next((told for told in reversed(self._told) if told.index == index), None)
 
     def _all_told(self, output: Sequence[Any]) -> bool:
         """Whether every item was told to its end, each under an id of its own, as by most servers:
@@ -207,7 +270,9 @@ class Relay:
             told = Told(item, self._next)
             self._began(told)
             return tell_whole(item, told.index, self._ids)
-        return [] if told.done else [ItemDone(output_index=told.index, item=item)]
+        if told.done:
+            return []
+        return [*told.end(item), ItemDone(output_index=told.index, item=item)]
 
     def _item(self, fields: Any) -> Item:
         try:

@@ -3,6 +3,8 @@
 Above: `responses`, for servers that answer with JSON, or end with items they never streamed.
 """
 
+from typing import Any
+
 from antiphon.items import (
     AnnotationAdded,
     ArgumentsDelta,
@@ -75,6 +77,29 @@ def tell_whole(item: Item, index: int, ids: Ids) -> list[Event]:
     ]
 
 
+def tell_end(part: Part, item_id: str, index: int, place: int, *, said: bool) -> list[Event]:
+    """The events that close a part which was begun.
+
+    Args:
+        part: As it is in the whole item.
+        item_id: The item's.
+        index: The item's `output_index`.
+        place: The part's place in the item.
+        said: Whether its whole text was told already.
+    """
+    at: dict[str, Any] = {"item_id": item_id, "output_index": index, "content_index": place}
+    kind = _PASSAGES.get(type(part))
+    if kind is None:
+        return [PartDone(**at, part=part)]
+    passage = kind(item_id, index, place)
+    passage.write(_text(part))
+    return [*(() if said else (passage.done(),)), passage.closed(part)]
+
+
+def _text(part: Part) -> str:
+    return part.refusal if isinstance(part, Refusal) else getattr(part, "text", "")
+
+
 _PASSAGES: dict[type[Part], type[Passage]] = {
     OutputText: TextPassage,
     Refusal: RefusalPassage,
@@ -92,7 +117,7 @@ def _part(part: Part, item_id: str, index: int, place: int) -> list[Event]:
         ]
     passage = kind(item_id, index, place)
     events = [passage.added()]
-    text: str = part.refusal if isinstance(part, Refusal) else getattr(part, "text", "")
+    text = _text(part)
     if isinstance(passage, TextPassage) and isinstance(part, OutputText):
         events.append(passage.write(text, part.logprobs or ()))
         events += [

@@ -9,7 +9,7 @@ import anyio
 import httpx2
 import pytest
 
-from antiphon.agents import Agent, loop
+from antiphon.agents import Agent, budget, loop
 from antiphon.errors import ConfigurationError
 from antiphon.items import (
     AgentCall,
@@ -24,14 +24,17 @@ from antiphon.items import (
     ItemDone,
     Message,
     Response,
+    ShellCallOutput,
+    ShellOutcome,
+    ShellOutput,
     TextDelta,
     ToolCall,
 )
 from antiphon.models import FunctionCall, ModelRequest, ScriptedModel, Text
 from antiphon.provider import Provider
-from antiphon.tools import ArgumentsCall, Scope, Slot, tool
+from antiphon.tools import ANEW, ArgumentsCall, Scope, Slot, tool
 
-from .kit import asked, end_of, own, play
+from .kit import Raw, asked, end_of, own, play
 
 pytestmark = pytest.mark.anyio
 
@@ -146,6 +149,25 @@ async def test_a_tool_that_is_cancelled_from_inside_fails_and_its_neighbours_go_
     assert (broken.status, fine.status, runs) == ("failed", "completed", ["b"])
     assert broken.error is not None and said in broken.error
     assert result.output_text == "On."
+
+
+class Cancelling(Raw):
+    """A model that is cancelled from inside."""
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[Event]:
+        yield ItemAdded(output_index=0, item=Message(id="m", role="assistant", content=[]))
+        raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("seconds", [None, 60.0])
+async def test_a_model_that_is_cancelled_from_inside_fails_the_response(
+    seconds: float | None,
+) -> None:
+    held = None if seconds is None else budget(seconds=seconds)
+    agent = Agent(name="a", model=Cancelling(), budget=held)
+    response = end_of([event async for event in agent.stream("go")])
+    assert response.error is not None
+    assert response.error.message == "internal error: cancelled from inside"
 
 
 async def test_one_that_stands_alone_fails_too() -> None:
@@ -269,7 +291,11 @@ class Twice(ArgumentsCall):
 
     def item(self, status: str) -> ToolCall:
         return ToolCall(
-            id=self.slot.item_id, status=status, name="twice", arguments=self.arguments, output="ok"
+            id=self.slot.item_id,
+            status=status,
+            name="breaks",
+            arguments=self.arguments,
+            output="ok",
         )
 
     def fail(self, reason: str) -> Iterable[Event]:
@@ -281,18 +307,48 @@ class Twice(ArgumentsCall):
         raise RuntimeError
 
 
-class TwiceOffer:
+class Halfway(Twice):
+    """A call that is over, and breaks before its output is."""
+
+    def output(self, status: str, *lines: ShellOutput) -> ShellCallOutput:
+        return ShellCallOutput(id="sho_1", call_id="c", status=status, output=[*lines])
+
+    def refuse(self, reason: str) -> Iterable[Event]:
+        line = ShellOutput(stdout="", stderr=reason, outcome=ShellOutcome(type="exit", exit_code=1))
+        return (ItemDone(output_index=ANEW, item=self.output("incomplete", line)),)
+
+    async def run(self) -> AsyncIterator[Event]:
+        yield ItemAdded(output_index=ANEW, item=self.output("in_progress"))
+        async for event in super().run():
+            yield event
+
+
+class Breaks:
+    """A tool whose calls break."""
+
     item_type = "antiphon:tool_call"
     parallel = True
-    function = FunctionTool(name="twice")
+    function = FunctionTool(name="breaks")
+
+    def __init__(self, kind: type[Twice]) -> None:
+        self._kind = kind
 
     def begin(self, call: FunctionCallItem, slot: Slot, scope: Scope) -> Twice:
-        return Twice(slot)
+        return self._kind(slot)
+
+
+async def test_a_call_that_breaks_when_only_its_output_is_open_says_so_there() -> None:
+    model = ScriptedModel([FunctionCall("breaks", {}), "Done."])
+    events = await play(asked(tools=own("breaks")), model, [Breaks(Halfway)])
+    call, output, _ = end_of(events).output
+    assert isinstance(call, ToolCall) and isinstance(output, ShellCallOutput)
+    assert (call.status, output.status) == ("completed", "incomplete")
+    assert output.output[0].stderr == "breaks broke: RuntimeError"
 
 
 async def test_a_call_that_breaks_when_it_is_over_stays_as_it_ended() -> None:
-    model = ScriptedModel([FunctionCall("twice", {}), "Done."])
-    events = await play(asked(tools=own("twice")), model, [TwiceOffer()])
+    model = ScriptedModel([FunctionCall("breaks", {}), "Done."])
+    events = await play(asked(tools=own("breaks")), model, [Breaks(Twice)])
     ends = [event.item for event in events if isinstance(event, ItemDone)]
     assert [getattr(item, "status", None) for item in ends] == ["completed", "completed"]
     assert end_of(events).status == "completed"

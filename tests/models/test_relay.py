@@ -96,3 +96,61 @@ async def test_each_item_is_told_once_wherever_the_response_lists_it(
     starts = [event.item.id for event in events if isinstance(event, ItemAdded)]
     assert starts == said
     assert len(fold(events).output) == len(said)
+
+
+def inside(name: str, **fields: Any) -> Json:
+    return {"type": f"response.{name}", "item_id": "m", "output_index": 0, **fields}
+
+
+def begun(name: str = "content_part", place: str = "content_index", **part: Any) -> Json:
+    return inside(f"{name}.added", **{place: 0}, part=part)
+
+
+TEXT: Json = {"type": "output_text", "text": "a", "annotations": []}
+SUMMARY: Json = {"type": "summary_text", "text": "hm"}
+THOUGHT: Json = {"type": "reasoning", "id": "m", "summary": [SUMMARY]}
+WRITTEN = inside("output_text.done", content_index=0, text="a", logprobs=[])
+OPENED = [added(0, message("m")), begun(type="output_text", text="", annotations=[])]
+THINKING = [
+    added(0, THOUGHT | {"summary": []}),
+    begun("reasoning_summary_part", "summary_index", type="summary_text", text=""),
+]
+SAID = ["output_text.done", "content_part.done", "output_item.done"]
+THOUGHT_OVER = ["reasoning_summary_text.done", "reasoning_summary_part.done", "output_item.done"]
+
+
+@pytest.mark.parametrize(
+    ("stream", "ends"),
+    [
+        pytest.param([*OPENED, done(0, M), ended(M)], SAID, id="a text"),
+        pytest.param([*OPENED, ended(M)], SAID, id="a text and its message"),
+        pytest.param([*OPENED, WRITTEN, done(0, M), ended(M)], SAID, id="a part"),
+        pytest.param([*THINKING, done(0, THOUGHT), ended(THOUGHT)], THOUGHT_OVER, id="a summary"),
+        pytest.param(
+            [added(0, C | {"arguments": ""}), done(0, C), ended(C)],
+            ["function_call_arguments.done", "output_item.done"],
+            id="arguments",
+        ),
+        pytest.param(
+            [added(0, message("m")), WRITTEN, done(0, M), ended(M)],
+            ["output_text.done", "output_item.done"],
+            id="a part that was never begun has no end",
+        ),
+    ],
+)
+async def test_what_a_server_leaves_open_is_ended_before_its_item(
+    stream: list[Json],
+    ends: list[str],
+    server: "Server",
+    reply: "type[Reply]",
+    sse: Any,
+    listen: "Listen",
+) -> None:
+    server.plays(reply([sse(*stream)]))
+    asked = ResponsesModel("m", base_url=server.url)
+    events: list[Event] = await listen(asked, ModelRequest(items=[]))
+    await asked.aclose()
+    told = [event.type.removeprefix("response.") for event in events]
+    assert [name for name in told if name.endswith(".done")] == ends
+    texts = {getattr(event, "text", None) for event in events} - {None}
+    assert texts <= {"a", "hm"}
