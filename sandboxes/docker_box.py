@@ -78,10 +78,16 @@ class Box:
         """
         name = f"antiphon-{secrets.token_hex(6)}"
         box = cls(engine, way, name, memory)
+
+        def make(client: Client) -> None:
+            _create(client, name, create)
+            if box.gone:  # a task's own `cancel` does not wait for us: it found nothing to remove
+                _remove(client, name)
+
         try:
-            await engine.whole(lambda client: _create(client, name, create))
+            await engine.call(make)
             await way.before(name)
-            await engine.whole(lambda client: client.start(name))
+            await engine.call(lambda client: client.start(name))
             with anyio.fail_after(patience):
                 box._listen(await _first(way.control(), box._ended()))
         except BaseException as error:

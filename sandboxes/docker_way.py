@@ -70,9 +70,13 @@ class SocketWay:
         path = self._folder / "socket"
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.setblocking(False)
-        self._listener.bind(str(path))
-        path.chmod(0o666)
-        self._listener.listen(_BACKLOG)
+        try:
+            self._listener.bind(str(path))
+            path.chmod(0o666)
+            self._listener.listen(_BACKLOG)
+        except BaseException:  # the path may be too long for a socket
+            self.close()
+            raise
 
     @property
     def folder(self) -> Path | None:

@@ -6,7 +6,6 @@ threads, a few at a time. docker-py alone knows no docker contexts; the lookup d
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import os
@@ -19,9 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
 import anyio
-import anyio.lowlevel
 import anyio.to_thread
-from anyio import CancelScope
 
 from antiphon.errors import SandboxUnavailable
 
@@ -110,23 +107,6 @@ class Engine:
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(_CALLS)
         return await anyio.to_thread.run_sync(self._call, function, limiter=self._limiter)
-
-    async def whole(self, function: Callable[[Client], T]) -> T:
-        """The same, and it is over when its caller is cancelled, were it by a task's own `cancel`,
-        which knows no shields: what it has made can be removed only then.
-        """
-        await anyio.lowlevel.checkpoint_if_cancelled()
-        calling = asyncio.ensure_future(self.call(function))
-        try:
-            with CancelScope(shield=True):
-                await asyncio.wait([calling])
-        except asyncio.CancelledError:
-            with CancelScope(shield=True):
-                await asyncio.wait([calling])
-            if not calling.cancelled():
-                calling.exception()  # seen: or asyncio complains about it later
-            raise
-        return calling.result()
 
     def close(self) -> None:
         """Let go of its connections; a later call opens new ones."""

@@ -1,10 +1,12 @@
 """What is lost on the way in a real container, or is not: boxes, files, state; and what is said."""
 
 import asyncio
-from typing import Any
+import threading
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.from_thread
+import anyio.lowlevel
 import docker as docker_py
 import pytest
 
@@ -12,6 +14,11 @@ from antiphon.errors import SandboxBusy, SandboxFileError
 from antiphon.testing.sandbox import open_new, run_cell, run_ok
 
 from .docker_kit import boxes, docker as docker, docker_sandboxes, remove
+
+if TYPE_CHECKING:  # a checker finds what stands behind a door at the root
+    from sandboxes.docker_owner import is_orphan, new_owner
+else:
+    from antiphon.sandboxes.docker_owner import is_orphan, new_owner
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("docker")]
 
@@ -94,3 +101,49 @@ async def test_a_box_that_was_being_resized_for_who_left_is_not_forgotten(
             await sandbox.aclose()
             while len(await boxes(sandboxes)) > sandboxes.ready:
                 await anyio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize("transport", ["socket", "stream"])
+async def test_a_container_that_was_being_created_for_who_left_is_not_forgotten(
+    monkeypatch: pytest.MonkeyPatch, transport: str
+) -> None:
+    loop, creating, tried, free = (
+        asyncio.get_running_loop(), asyncio.Event(), asyncio.Event(), threading.Event(),
+    )  # fmt: skip
+    client: Any = docker_py.APIClient
+    create = client.create_container
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        loop.call_soon_threadsafe(creating.set)
+        assert free.wait(60)
+        try:
+            return create(*arguments, **options)
+        finally:
+            loop.call_soon_threadsafe(tried.set)
+
+    with anyio.fail_after(60):
+        async with docker_sandboxes(transport=transport) as sandboxes:
+            monkeypatch.setattr(client, "create_container", slow)
+            sandbox = await open_new(sandboxes)
+            leaving = asyncio.create_task(run_cell(sandbox, "1"))
+            await creating.wait()
+            leaving.cancel()  # by the task itself: no shield holds that back
+            await asyncio.wait([leaving])
+            free.set()
+            await tried.wait()
+            while await boxes(sandboxes):
+                await anyio.lowlevel.checkpoint()
+
+
+def test_a_container_whose_maker_cannot_be_seen_is_no_orphan(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where /proc hides the processes of others, only a signal tells that one is there."""
+    owner = f"{new_owner().split('/')[0]}/999999999/1/hidden"
+
+    def hidden(process: int, number: int) -> None:
+        raise PermissionError
+
+    assert is_orphan(owner)
+    monkeypatch.setattr("os.kill", hidden)
+    assert not is_orphan(owner)
