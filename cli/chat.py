@@ -108,7 +108,7 @@ class Conversation:
         finally:  # a cancelled answer has closed all its items, and they are kept
             if response is None or response.status in ("failed", "in_progress"):
                 self.failed: bool = True
-                self._paper.line("neither your words nor the answer are kept", style="dim")
+                self._paper.line("neither your message nor the answer is kept", style="dim")
             else:
                 self.items = [*asked, *response.output]
 

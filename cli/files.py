@@ -70,7 +70,7 @@ async def _add(shelf: Shelf, tree: Tree, options: FilesOptions) -> int:
         except anyio.get_cancelled_exc_class():
             sys.stderr.write(
                 f"interrupted: {adding.seen} of {len(tree.files)} files are sent, and in the store "
-                f"{harmless(store.name)} ({store.id}); the same command goes on from there\n"
+                f"{harmless(store.name)} ({store.id}); run the same command again to continue\n"
             )
             raise
     with anyio.CancelScope(shield=True):
@@ -103,7 +103,7 @@ def _print(paper: Paper, report: Report, store: Store, tree: Tree) -> None:
     }
     said = ", ".join(f"{len(these)} {what}" for what, these in counts.items() if these)
     passed = ", ".join(f"{number} {why}" for why, number in sorted(tree.skipped.items()))
-    paper.line(f"{said or 'nothing to add'}{f'; passed over: {passed}' if passed else ''}")
+    paper.line(f"{said or 'nothing to add'}{f'; skipped: {passed}' if passed else ''}")
     how = f"words and {store.model}" if store.model else "words"
     paper.line(f"{store.name} ({store.id}): {_files_of(store)}, searched by {how}", style="bold")
 

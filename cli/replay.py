@@ -84,7 +84,9 @@ class _Report:
         if asked is not None and (found is None or asked.position <= found.position):
             self._asked(asked)
             if found is None:
-                self._paper.note(f"Given the same words, all {self._events()} are the same.")
+                self._paper.note(
+                    f"With the same words from the model, all {self._events()} are the same."
+                )
                 return False
             self._paper.line("")
         if found is not None:
@@ -103,7 +105,7 @@ class _Report:
         return f"{self._count} event{'' if self._count == 1 else 's'}"
 
     def _asked(self, asked: Otherwise) -> None:
-        whose = f"{asked.now.agent} is asked otherwise, in turn {asked.now.turn}"
+        whose = f"{asked.now.agent} gets another request, in turn {asked.now.turn}"
         self._title("before", asked.position, f"the model of {whose}")
         for name, then, now in asked.then.differences(asked.now):
             self._field(Field(name, MISSING if then is None else then, now))

@@ -72,7 +72,7 @@ def _from_module(options: ServeOptions) -> Application:
         )
     app = load(options.app)
     if os.environ.get(KEYS):
-        _warn(f"note: {KEYS} is for --upstream; {options.app} has keys of its own, or none")
+        _warn(f"note: {KEYS} is for --upstream; {options.app} has its own keys, or none")
     return app
 
 

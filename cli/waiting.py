@@ -46,20 +46,20 @@ class Waiting:
     def told(self, target: str, *, record: str | None) -> Iterator[str]:
         """In words: what waits, and what to type next."""
         for request in self.requests:
-            yield f"it waits for your word: {shown(request)} is {request.id}"
+            yield f"waiting for approval: {shown(request)} is {request.id}"
         for call in self.calls:
             yield (
-                f"it waits for the output of {call.name}({call.arguments}), which you run yourself:"
+                f"waiting for the output of {call.name}({call.arguments}), which you run yourself:"
                 f' add {{"type": "function_call_output", "call_id": "{call.call_id}", "output": '
                 '"..."} to its items'
             )
         if record is None:
-            yield "to go on from here, record it: run it again with --record run.jsonl"
+            yield "to continue from here, run it again with --record run.jsonl"
         elif self.requests:
             fresh = "next.jsonl" if record != "next.jsonl" else "more.jsonl"
             words = " ".join(f"--approve {request.id}" for request in self.requests)
-            yield f"to go on: antiphon run {target} --items {record} {words} --record {fresh}"
-            yield "(or, for what is not to run: --refuse ID --reason TEXT)"
+            yield f"to continue: antiphon run {target} --items {record} {words} --record {fresh}"
+            yield "(to refuse a call instead: --refuse ID --reason TEXT)"
 
 
 def shown(request: Asked) -> str:
@@ -84,7 +84,7 @@ def ask_at_terminal(waits: Waiting, paper: Paper) -> list[Item]:
     words: list[Item] = []
     for request in waits.requests:
         paper.line("")
-        paper.note(f"it waits for your word: {shown(request)}", style="bold yellow")
+        paper.note(f"waiting for approval: {shown(request)}", style="bold yellow")
         answer = _yes_or_no()
         if answer is None:
             return []

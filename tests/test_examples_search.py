@@ -53,7 +53,7 @@ def test_it_reads_both_trees_with_a_bar_and_cites_the_lines_of_each_answer() -> 
     lines = (ROOT / "docs" / name).read_text("utf-8").splitlines()[int(first) - 1 : int(last)]
     assert " ".join(" ".join(lines).split()).startswith(quote)
     answer = said.partition("> When must a person")[2]
-    assert "does not run. It becomes an approval request" in answer
+    assert "does not run. Instead, the response ends with an approval request" in answer
 
 
 def test_the_docstrings_are_those_of_this_python() -> None:

@@ -37,6 +37,7 @@ from .containers import (
     MAX_CONTAINERS as MAX_CONTAINERS,
     Containers as Containers,
     HasContainers as HasContainers,
+    container_of as container_of,
 )
 from .context import Context as Context, Progress as Progress
 from .gate import Gate as Gate, NeedsApproval as NeedsApproval, gate_of as gate_of

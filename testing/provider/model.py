@@ -132,7 +132,9 @@ def _callable(request: ModelRequest) -> tuple[list[FunctionTool], bool]:
 
 
 def _names(asked: str, name: str) -> bool:
-    """Whether the words name a tool: by its last word, `weather` for `get_weather`."""
+    """Whether the words name a tool: as it is, or by its last word, `weather` for `get_weather`."""
+    if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", asked, re.IGNORECASE):
+        return True
     words = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if len(word) > 3]
     return bool(words) and re.search(rf"\b{words[-1]}\b", asked, re.IGNORECASE) is not None
 

@@ -106,7 +106,7 @@ def test_the_whole_list_goes_along_and_a_failed_answer_leaves_no_trace(
     assert ran.code == 1  # something failed, and nobody was there to see it
     assert "1 items; told be quick" in ran.out
     assert "the engine caught fire" in ran.out
-    assert "neither your words nor the answer are kept" in ran.out
+    assert "neither your message nor the answer is kept" in ran.out
     assert "3 items; told be quick" in ran.out
     (items,) = shown_items(ran.out)
     assert [item["role"] for item in items] == ["user", "assistant"] * 2

@@ -150,7 +150,7 @@ def test_a_large_file_is_passed_over_and_that_is_said(index: Shop, tmp_path: Pat
     done = index.add(docs, "--max-size", "0.1")
     assert done.code == 0
     assert "too large: docs/long.txt (--max-size MB" in done.out
-    assert "passed over: 1 too large" in done.out
+    assert "skipped: 1 too large" in done.out
 
 
 def test_a_store_is_named_by_its_id_too_and_stores_are_listed(shop: Shop, tmp_path: Path) -> None:

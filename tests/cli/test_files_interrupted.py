@@ -87,7 +87,7 @@ def test_after_ctrl_c_the_same_command_goes_on(
     assert said is not None, told
     sent = int(said[1])
     assert 56 <= sent <= 60, "expected all but those that were under way"
-    assert told.endswith("; the same command goes on from there\n")
+    assert told.endswith("; run the same command again to continue\n")
     assert "Traceback" not in told
     shop = Shop(antiphon, ("--url", url))
     assert len(shop.listed()) == sent

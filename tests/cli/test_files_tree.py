@@ -31,7 +31,7 @@ def test_what_is_hidden_binary_or_empty_is_passed_over_and_counted(
     assert told["added"] == ["docs/a.md", "docs/wide.txt"]
     assert told["skipped"] == {"hidden": 2, "binary": 1, "empty": 1}
     done = shop.add(docs)
-    assert "2 unchanged; passed over: 1 binary, 1 empty, 2 hidden\n" in done.out
+    assert "2 unchanged; skipped: 1 binary, 1 empty, 2 hidden\n" in done.out
 
 
 def test_links_are_followed_to_files_of_the_same_folder_only(shop: Shop, tmp_path: Path) -> None:

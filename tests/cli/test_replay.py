@@ -75,11 +75,11 @@ def test_other_instructions_are_a_difference_before_the_turn_that_reads_them(
     ran = changed(GUIDE, ("Be brief.", "Be long."))
     assert ran.code == 1
     assert ran.out.splitlines() == [
-        "differs before event 3 of 37: the model of guide is asked otherwise, in turn 1",
+        "differs before event 3 of 37: the model of guide gets another request, in turn 1",
         "  instructions",
         '    recorded  "Be brief."',
         '    now       "Be long."',
-        "Given the same words, all 37 events are the same.",
+        "With the same words from the model, all 37 events are the same.",
     ]
 
 

@@ -162,7 +162,7 @@ def test_a_call_of_a_server_that_waits_replays_and_goes_on(antiphon: Run, write:
     assert ran.code == 3, ran.err
     assert "mcp_approval_request" in types()
     assert antiphon("replay", "run.jsonl").code == 0
-    command = ran.err.partition("to go on: antiphon ")[2].splitlines()[0].split()
+    command = ran.err.partition("to continue: antiphon ")[2].splitlines()[0].split()
     ran = antiphon(*command, "--quiet")
     assert ran.code in (0, 3), ran.err
     ran = antiphon("replay", "next.jsonl")

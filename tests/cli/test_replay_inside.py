@@ -53,9 +53,9 @@ def test_what_a_tool_of_an_inner_agent_gives_is_compared_where_it_stands(changed
 
 def test_an_inner_agent_s_instructions_and_menu_are_compared(changed: Changed) -> None:
     ran = changed(NESTED, ("Well.", "Very well."))
-    assert places(ran) == "the model of inner is asked otherwise, in turn 1"
+    assert places(ran) == "the model of inner gets another request, in turn 1"
     ran = changed(NESTED, ('Well.", tools=[weather]', 'Well."'))
-    assert "the model of inner is asked otherwise" in ran.out
+    assert "the model of inner gets another request" in ran.out
     assert "there is no tool named 'weather'" in ran.out
 
 
@@ -107,7 +107,7 @@ def test_a_workflow_that_gives_another_answer_differs_in_its_message(changed: Ch
 def test_a_workflow_that_asks_otherwise_differs_in_the_run_that_is_asked(changed: Changed) -> None:
     ran = changed(WORKFLOW, ('f"{first} {number}"', 'f"{number} {first}"'))
     assert ran.code == 1
-    assert "the model of one is asked otherwise, in turn 1\n  items that it reads" in ran.out
+    assert "the model of one gets another request, in turn 1\n  items that it reads" in ran.out
     assert "  item.input" in ran.out
 
 
@@ -207,7 +207,7 @@ spanish.handoffs = [agent]
 def test_a_handoff_replays_with_both_agents_code(changed: Changed) -> None:
     assert changed(HANDOFF).out.startswith("identical: ")
     ran = changed(HANDOFF, ("Mucho.", "Poco."))
-    assert places(ran) == "the model of spanish is asked otherwise, in turn 1"
+    assert places(ran) == "the model of spanish gets another request, in turn 1"
     ran = changed(HANDOFF, ("handoffs=[spanish], ", ""))
     assert "tool transfer_to_spanish" in ran.out
     assert '    recorded  "antiphon:handoff"\n    now       "antiphon:tool_call"' in ran.out
@@ -250,7 +250,7 @@ def test_a_run_that_waits_and_the_run_that_goes_on_replay(
     name = write(APPROVAL + WAITING[kind])
     ran = antiphon("run", name, "go", "--record", "run.jsonl", "--quiet")
     assert ran.code == 3
-    command = ran.err.partition("to go on: antiphon ")[2].splitlines()[0].split()
+    command = ran.err.partition("to continue: antiphon ")[2].splitlines()[0].split()
     assert command.count("--approve") == 1
     ran = antiphon(*command)
     assert ran.code == 0, ran.err

@@ -228,8 +228,8 @@ def test_a_run_that_waits_says_how_to_go_on_and_goes_on(antiphon: Run, write: Wr
     name = write(PAYER)
     ran = antiphon("run", name, "go", "--record", "run.jsonl")
     assert (ran.code, ran.out) == (3, "")
-    assert 'it waits for your word: pay({"amount":3})' in ran.err
-    command = ran.err.partition("to go on: antiphon ")[2].splitlines()[0].split()
+    assert 'waiting for approval: pay({"amount":3})' in ran.err
+    command = ran.err.partition("to continue: antiphon ")[2].splitlines()[0].split()
     assert command[-1] == "next.jsonl"
     ran = antiphon(*command)
     assert (ran.code, ran.out) == (0, "It is done.\n")
@@ -246,7 +246,7 @@ def test_requests_may_be_answered_one_by_one(antiphon: Run, write: Write) -> Non
     flags = ["--items", "run.jsonl", "--approve", first, "--record", "next.jsonl"]
     ran = antiphon("run", name, *flags, "--quiet")
     assert ran.code == 3
-    assert f'it waits for your word: pay({{"amount":4}}) is {second}' in ran.err
+    assert f'waiting for approval: pay({{"amount":4}}) is {second}' in ran.err
     flags = ["--items", "next.jsonl", "--refuse", second, "--approve", first]
     ran = antiphon("run", name, *flags)
     assert ran.code == 2

@@ -13,9 +13,11 @@ from antiphon.provider import Provider
 
 if TYPE_CHECKING:
     from cli.http import HEAD_BYTES, HEAD_LINES, TimedH11, protocol
+    from cli.listening import _bound  # pyright: ignore[reportPrivateUsage]
     from cli.server import Server
 else:
     from antiphon.cli.http import HEAD_BYTES, HEAD_LINES, TimedH11, protocol
+    from antiphon.cli.listening import _bound
     from antiphon.cli.server import Server
 
 PATIENCE = 60.0
@@ -227,3 +229,11 @@ def test_a_large_body_is_read(connect: Open) -> None:
         b"connection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
     )
     assert b"begun ended" in heard(one)
+
+
+def test_the_second_piece_of_an_answer_does_not_wait_until_the_first_is_acknowledged() -> None:
+    with _bound("127.0.0.1", 0) as listening:
+        with socket.create_connection(listening.getsockname()):
+            line, _ = listening.accept()
+            with line:
+                assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -127,7 +127,7 @@ agent = Agent(name="front", handoffs=[desk], model=ScriptedModel([
 ]))
 """)
     ran = antiphon("run", name, "go", "--record", "run.jsonl", "--quiet")
-    ran = antiphon(*ran.err.partition("to go on: antiphon ")[2].splitlines()[0].split())
+    ran = antiphon(*ran.err.partition("to continue: antiphon ")[2].splitlines()[0].split())
     assert ran.code == 0, ran.err
     out = antiphon("trace", "run.jsonl").out
     assert "antiphon:handoff transfer_to_desk front -> desk" in out
