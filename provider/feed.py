@@ -40,7 +40,7 @@ class Rest(Generic[T]):
             try:
                 sent = yield waiting
             except BaseException as error:
-                self.interrupted = True
+                self.interrupted: bool = True
                 try:
                     waiting = self._step.throw(error)
                 except StopIteration as done:

@@ -14,7 +14,7 @@ import anyio.to_thread
 from pydantic import ValidationError
 
 from antiphon.errors import ModelRetry
-from antiphon.items import Event, ToolProgress, clean
+from antiphon.items import Content, Event, ToolProgress, clean
 
 from .arguments import Arguments
 from .call import ReceiptCall
@@ -120,7 +120,7 @@ class FunctionRun(ReceiptCall):
                     raise RuntimeError("it yielded two results: expected one, and Progress")
         if result is _NOTHING:
             raise RuntimeError("it yielded no result: expected one beside any Progress")
-        self.output = content_of(result, self.work.name)
+        self.output: Content | None = content_of(result, self.work.name)
 
     def _progress(self, value: Progress) -> ToolProgress:
         return ToolProgress(

@@ -86,7 +86,7 @@ class Capture:
         with self.guard:
             self._drain()
             self._flush()
-            self.cell = 0
+            self.cell: int = 0
             self._running.clear()
 
     def write(self, kind: int, data: bytes) -> None:
@@ -184,7 +184,7 @@ class Capture:
     def _after_fork(self) -> None:
         # The child has no thread to read for it; it writes into the pipes its parent reads.
         self._forked = True
-        self.guard = Guard(self._interrupts)
+        self.guard: Guard = Guard(self._interrupts)
         self._interrupts.leave()
         self._pending = []
 
