@@ -297,7 +297,7 @@ class Provider:
             await send({"type": "websocket.close", "code": 1000})
             return
         path = scope["path"]
-        handler = refuse(404, f"nothing is served at {path!r}: POST /v1/responses is")
+        handler = refuse(404, f"nothing is served at {path!r}: create responses with POST /v1/responses")
         await guarded(handler, scope, receive, send)
 
 
