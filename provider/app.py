@@ -297,7 +297,8 @@ class Provider:
             await send({"type": "websocket.close", "code": 1000})
             return
         path = scope["path"]
-        handler = refuse(404, f"nothing is served at {path!r}: create responses with POST /v1/responses")
+        told = f"nothing is served at {path!r}: create responses with POST /v1/responses"
+        handler = refuse(404, told)
         await guarded(handler, scope, receive, send)
 
 
