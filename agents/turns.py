@@ -1,7 +1,6 @@
 """Turn after turn: the model speaks, its calls run, their items go back into the context.
 
-Above: `loop`, which gives the run its beginning and its true end. Below: `sampling` (one turn),
-`dispatch` (running calls), `resuming` (calls that were approved), `telling` (numbers and fold).
+Above: `loop`. Below: `sampling`, `dispatch`, `resuming` (approved calls), `telling` (the fold).
 """
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence

@@ -1,7 +1,6 @@
 """The view: what one client sees of canonical events, decided once when the response is created.
 
-A view is a plain value, kept with the response, so that whoever follows it later sees the very
-same stream. It only renames and leaves out; it numbers last, so that no number is missing.
+A plain value, kept with the response: who follows later sees the same stream. It numbers last.
 
 Above: `respond`, `sse`. Not here: bytes.
 """
